@@ -1,0 +1,48 @@
+"""The FastAPI application, put together. Nothing is built at import."""
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import Lifespan
+
+from api import job_routes, run_routes, service_routes
+from api.body_limit import BodyLimit
+from api.documentation import DESCRIPTION, TAGS, document_only_what_happens
+from api.errors import add_error_handlers
+from api.service import Reads, Service
+from api.startup import StartupRefusal
+from api.unexpected import UnexpectedErrors
+from engine.clock import SystemClock
+from engine.ports import Clock
+from engine.scheduler import Scheduler
+
+
+def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The application. What it works with is attached, and detached again, by `lifespan` or by a test."""
+    app = FastAPI(
+        title="Scheduler Microservice",
+        description=DESCRIPTION,
+        version=version,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        generate_unique_id_function=_operation_id,
+        # Clients of the service before this one send JSON without saying so.
+        strict_content_type=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
+    for module in (job_routes, run_routes, service_routes):
+        app.include_router(module.router)
+    add_error_handlers(app)
+    for middleware in (BodyLimit, StartupRefusal, UnexpectedErrors):
+        app.add_middleware(middleware)
+    document_only_what_happens(app)
+    return app
+
+
+def attach_service(app: FastAPI, *, scheduler: Scheduler, store: Reads, clock: Clock | None = None) -> None:
+    """Have the routes work with this scheduler and store from now on."""
+    clock = clock or SystemClock()
+    app.state.service = Service(scheduler, store, clock, app.version, created_at_monotonic=clock.monotonic())
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name

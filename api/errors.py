@@ -1,0 +1,121 @@
+"""One table says which error is which answer. The answers are given, and documented, from it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from api.error_bodies import ErrorView, ValidationErrorView, faults, safe_text
+from api.refusals import BodyTooLarge, InvalidJobId, InvalidRunId, NotConfirmed
+from engine.errors import (
+    InvalidSchedule,
+    InvalidStatus,
+    JobNotFound,
+    NotScheduling,
+    PoolFull,
+    RunInTheWay,
+    RunNotFound,
+    StoreUnavailable,
+    UnknownFunction,
+)
+
+log = structlog.get_logger("scheduler.api")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an error becomes: a status, its meaning in the documentation, and, if not the error's text, the detail."""
+
+    status: int
+    meaning: str
+    detail: str | None = None
+    retry_after_seconds: int | None = None
+
+    @property
+    def headers(self) -> dict[str, str] | None:
+        """Those that tell a client when to come again."""
+        return None if self.retry_after_seconds is None else {"Retry-After": str(self.retry_after_seconds)}
+
+
+ANSWERS: dict[type[Exception], Answer] = {
+    InvalidJobId: Answer(400, "The job's id is no UUID"),
+    InvalidRunId: Answer(400, "The run's id is no UUID"),
+    NotConfirmed: Answer(400, "?confirm=true is missing"),
+    UnknownFunction: Answer(400, "No function of this name is registered"),
+    JobNotFound: Answer(404, "No job has this id"),
+    RunNotFound: Answer(404, "No run has this id"),
+    RunInTheWay: Answer(409, "A run of this job is still going"),
+    BodyTooLarge: Answer(413, "The body is too large"),
+    RequestValidationError: Answer(422, "The request does not fit"),
+    InvalidSchedule: Answer(422, "The schedule cannot be read, or never fires"),
+    InvalidStatus: Answer(422, "The status cannot be set"),
+    PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
+    NotScheduling: Answer(503, "The service is starting or stopping", retry_after_seconds=5),
+    # The driver's text can hold host names and statements; it is logged instead.
+    StoreUnavailable: Answer(
+        503,
+        "The database does not answer",
+        detail="The database is not available at the moment; try again later",
+        retry_after_seconds=5,
+    ),
+}
+
+CREATING = (UnknownFunction, BodyTooLarge, RequestValidationError, InvalidSchedule, InvalidStatus)
+"""What may be wrong with a job that a client describes."""
+
+
+def documented(*errors: type[Exception]) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may raise these."""
+    answers = [ANSWERS[error] for error in errors]
+    return {status: _response(status, answers) for status in sorted({answer.status for answer in answers})}
+
+
+def _response(status: int, answers: list[Answer]) -> dict[str, Any]:
+    of_status = [answer for answer in answers if answer.status == status]
+    response: dict[str, Any] = {
+        "model": ValidationErrorView if status == 422 else ErrorView,
+        "description": "; or: ".join(answer.meaning for answer in of_status),
+    }
+    if any(answer.headers for answer in of_status):
+        header = {"description": "Seconds after which to try again", "schema": {"type": "integer"}}
+        response["headers"] = {"Retry-After": header}
+    return response
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Give the table's answers to the errors that routes raise."""
+    # FastAPI answers its own HTTPExceptions in the same shape.
+    for error in ANSWERS.keys() - {BodyTooLarge}:
+        app.add_exception_handler(error, _answer)
+
+
+async def _answer(request: Request, error: Exception) -> JSONResponse:
+    answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    if answer.status == 503:
+        log.warning("request not served", method=request.method, path=request.url.path, error=str(error))
+    detail = await _detail(request, error) or answer.detail or safe_text(str(error))
+    return JSONResponse({"detail": detail}, status_code=answer.status, headers=answer.headers)
+
+
+async def _detail(request: Request, error: Exception) -> list[dict[str, Any]] | None:
+    """What validation found; what the engine says of one field, in the same shape; None for other errors."""
+    if isinstance(error, RequestValidationError):
+        return faults(error.errors())
+    if isinstance(error, InvalidSchedule):
+        return faults([await _field_fault(request, error.field, kind="invalid_schedule", message=str(error))])
+    if isinstance(error, InvalidStatus):
+        return faults([await _field_fault(request, "status", kind="invalid_status", message=str(error))])
+    return None
+
+
+async def _field_fault(request: Request, field: str, *, kind: str, message: str) -> dict[str, Any]:
+    return {"type": kind, "loc": ("body", field), "msg": message, "input": await _given(request, field)}
+
+
+async def _given(request: Request, field: str) -> Any:
+    # A route that takes a body has read it by now, found it to be an object, and left it with the request.
+    has_body = getattr(request.scope["route"], "body_field", None) is not None
+    return (await request.json()).get(field) if has_body else None

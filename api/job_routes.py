@@ -1,0 +1,122 @@
+"""The routes of jobs. They translate; what may be done with a job, the engine knows."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Depends, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.models import Example
+
+from api.errors import CREATING, documented
+from api.job_stream import all_jobs
+from api.refusals import InvalidJobId, NotConfirmed
+from api.requests import CHANGE, CRON_JOB, INTERVAL_JOB, JobCreate, JobUpdate
+from api.responses import AllDeletedView, DeletedView, JobView
+from api.service import JobId, Service, TheService, require_confirmation
+from engine.errors import InvalidSchedule, JobNotFound, StoreUnavailable
+from engine.nouns import Job
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+KNOWN = (InvalidJobId, JobNotFound)
+"""What may be wrong with the id of a job."""
+
+UNCONFIRMED = (NotConfirmed, RequestValidationError)
+"""What may be wrong with the confirmation of a deletion."""
+
+WholeJob = Annotated[
+    JobCreate,
+    Body(
+        openapi_examples={
+            "interval": Example(summary="By interval", value=INTERVAL_JOB),
+            "cron": Example(summary="By cron expression", value=CRON_JOB),
+        }
+    ),
+]
+ChangedFields = Annotated[
+    JobUpdate, Body(openapi_examples={"change": Example(summary="Another interval, and paused", value=CHANGE)})
+]
+
+
+@router.post("", summary="Create a job", responses=documented(*CREATING, StoreUnavailable))
+def create_job(body: WholeJob, service: TheService) -> JobView:
+    """An active job is scheduled at once; a paused one is stored."""
+    return _view(service, service.scheduler.create_job(body.draft()))
+
+
+@router.get("", response_model=list[JobView], summary="List all jobs", responses=documented(StoreUnavailable))
+def list_jobs(service: TheService) -> Response:
+    """Every job, oldest first, in one array."""
+    return all_jobs(service.store, is_orphaned=service.scheduler.is_orphaned)
+
+
+@router.get("/{job_id}", summary="Get a job", responses=documented(*KNOWN, StoreUnavailable))
+def get_job(job_id: JobId, service: TheService) -> JobView:
+    """With when it ran last and when it runs next."""
+    job = service.store.job(job_id)
+    if job is None:
+        raise JobNotFound
+    return _view(service, job)
+
+
+@router.put(
+    "/{job_id}",
+    summary="Replace a job",
+    responses=documented(*KNOWN, *CREATING, StoreUnavailable),
+)
+def replace_job(job_id: JobId, body: WholeJob, service: TheService) -> JobView:
+    """What is not named gets its default. An interval that stays the same keeps its grid."""
+    return _view(service, service.scheduler.replace_job(job_id, body.draft()))
+
+
+@router.patch(
+    "/{job_id}",
+    summary="Change a job",
+    responses=documented(*KNOWN, *CREATING, StoreUnavailable),
+)
+def change_job(job_id: JobId, body: ChangedFields, service: TheService) -> JobView:
+    """Only what is named changes. One kind of schedule clears the other."""
+    return _view(service, service.scheduler.change_job(job_id, body.change()))
+
+
+@router.post("/{job_id}/pause", summary="Pause a job", responses=documented(*KNOWN, InvalidSchedule, StoreUnavailable))
+def pause_job(job_id: JobId, service: TheService) -> JobView:
+    """It is kept, and does not run until it is resumed."""
+    return _view(service, service.scheduler.pause_job(job_id))
+
+
+@router.post(
+    "/{job_id}/resume",
+    summary="Resume a job",
+    responses=documented(*KNOWN, InvalidSchedule, StoreUnavailable),
+)
+def resume_job(job_id: JobId, service: TheService) -> JobView:
+    """Its next slot is the first one from now on."""
+    return _view(service, service.scheduler.resume_job(job_id))
+
+
+@router.delete(
+    "/{job_id}",
+    summary="Delete a job",
+    dependencies=[Depends(require_confirmation)],
+    responses=documented(*UNCONFIRMED, *KNOWN, StoreUnavailable),
+)
+def delete_job(job_id: JobId, service: TheService) -> DeletedView:
+    """Its runs are kept."""
+    service.scheduler.delete_job(job_id)
+    return DeletedView(message=f"Job {job_id} deleted successfully")
+
+
+@router.delete(
+    "",
+    summary="Delete all jobs",
+    dependencies=[Depends(require_confirmation)],
+    responses=documented(*UNCONFIRMED, StoreUnavailable),
+)
+def delete_all_jobs(service: TheService) -> AllDeletedView:
+    """Their runs are kept."""
+    deleted = service.scheduler.delete_all_jobs()
+    return AllDeletedView(message="All jobs deleted successfully", deleted_count=deleted)
+
+
+def _view(service: Service, job: Job) -> JobView:
+    return JobView.of(job, orphaned=service.scheduler.is_orphaned(job))

@@ -1,0 +1,26 @@
+"""The bounds of the door (law 10), each with the reason for its size. Those of the rules are in engine.limits."""
+
+MAX_BODY_BYTES = 262_144
+"""Bytes of a request body: the largest metadata, written with escapes like `\\u00e9`, is three times as long."""
+
+MAX_INTERVAL_SECONDS = 10**11
+"""About 3,170 years. What ends sooner, with the calendar, the engine refuses by itself."""
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 500
+"""Runs in one answer."""
+
+JOBS_PER_READ = 500
+"""Jobs read and written at once while all are listed: some 200 kB, whatever the number of jobs."""
+
+MAX_CURSOR_LENGTH = 64
+"""Characters of a cursor; ours have 32."""
+
+MAX_ERROR_ENTRIES = 20
+"""Faults of one request that are told; the client has enough to mend with these."""
+
+MAX_SHOWN_INPUT_BYTES = 1_024
+"""Bytes of a refused value that are sent back."""
+
+MAX_ERROR_TEXT_LENGTH = 500
+"""Characters of one text in an answer that refuses."""

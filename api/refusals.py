@@ -1,0 +1,36 @@
+"""What the door itself refuses, before the engine is asked."""
+
+from fastapi import HTTPException
+
+from api.limits import MAX_BODY_BYTES
+from engine.errors import RequestRefused
+
+
+class InvalidJobId(RequestRefused):
+    """What should name a job is no UUID."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid job ID format")
+
+
+class InvalidRunId(RequestRefused):
+    """What should name a run is no UUID."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid run ID format")
+
+
+class NotConfirmed(RequestRefused):
+    """A deletion that was not confirmed."""
+
+    def __init__(self) -> None:
+        super().__init__("Confirmation required: add ?confirm=true to delete")
+
+
+class BodyTooLarge(HTTPException):
+    """A body over the limit. FastAPI, which reads bodies, lets errors of its own kind through and no others."""
+
+    def __init__(self) -> None:
+        # The rest of the body is not read, so nothing else can come over this connection.
+        headers = {"Connection": "close"}
+        super().__init__(413, f"Request body too large: at most {MAX_BODY_BYTES} bytes are taken", headers)

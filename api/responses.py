@@ -1,0 +1,177 @@
+"""What clients get: jobs, runs, functions and health as JSON. Instants are ISO 8601 in UTC, with a Z."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from engine.nouns import Job, JobStatus, Run, RunError, RunState, Trigger
+from engine.requests import Health
+from registry import JobFunction
+
+
+class JobView(BaseModel):
+    """A job. `orphaned`: its function is not registered; it is kept, and runs again when the function returns."""
+
+    id: UUID
+    name: str
+    function_name: str
+    interval_seconds: int | float | None
+    cron_expression: str | None
+    job_metadata: dict[str, Any]
+    status: JobStatus
+    orphaned: bool
+    last_run_at: datetime | None
+    next_run_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, job: Job, *, orphaned: bool) -> Self:
+        """As clients see `job`."""
+        return cls(
+            id=job.id,
+            name=job.name,
+            function_name=job.function_name,
+            interval_seconds=_whole(job.interval_seconds),
+            cron_expression=job.cron_expression,
+            job_metadata=job.metadata,
+            status=job.status,
+            orphaned=orphaned,
+            last_run_at=job.last_run_at,
+            next_run_at=job.next_run_at,
+            created_at=job.created_at,
+            updated_at=job.updated_at,
+        )
+
+
+def _whole(seconds: float | None) -> int | float | None:
+    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds
+
+
+class RunErrorView(BaseModel):
+    """The exception that ended a run, in bounded text."""
+
+    type: str
+    message: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: RunError) -> Self:
+        """As clients see `error`."""
+        return cls(type=error.type, message=error.message, traceback=error.traceback)
+
+
+class RunView(BaseModel):
+    """A run; or, skipped and missed, why there was none. A missed row stands for `slot_count` slots."""
+
+    id: UUID
+    job_id: UUID
+    function_name: str
+    trigger: Trigger
+    scheduled_for: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    state: RunState
+    attempt: int
+    lateness_ms: float | None
+    duration_ms: float | None
+    error: RunErrorView | None
+    result: Any
+    reason: str | None
+    node: UUID
+    slot_count: int
+    last_scheduled_for: datetime | None
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """As clients see `run`."""
+        return cls(
+            id=run.id,
+            job_id=run.job_id,
+            function_name=run.function_name,
+            trigger=run.trigger,
+            scheduled_for=run.scheduled_for,
+            started_at=run.started_at,
+            finished_at=run.finished_at,
+            state=run.state,
+            attempt=run.attempt,
+            lateness_ms=run.lateness_ms,
+            duration_ms=run.duration_ms,
+            error=RunErrorView.of(run.error) if run.error else None,
+            result=run.result,
+            reason=run.reason,
+            node=run.node,
+            slot_count=run.slot_count,
+            last_scheduled_for=run.last_scheduled_for,
+        )
+
+
+class ParameterView(BaseModel):
+    """One parameter of a function."""
+
+    name: str
+    annotation: str | None
+    required: bool
+
+
+class FunctionView(BaseModel):
+    """A function that jobs may name. `summary` is the first line of its docstring."""
+
+    name: str
+    summary: str | None
+    parameters: list[ParameterView]
+
+    @classmethod
+    def of(cls, function: JobFunction) -> Self:
+        """As clients see `function`."""
+        parameters = [ParameterView(**asdict(parameter)) for parameter in function.parameters]
+        return cls(name=function.name, summary=function.summary, parameters=parameters)
+
+
+class HealthView(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    node: UUID
+    uptime_seconds: float
+
+
+class ReadyView(BaseModel):
+    """What the engine knows of itself. Ready when `problems` is empty."""
+
+    status: Literal["ready", "not ready"]
+    problems: list[str]
+    node: UUID
+    is_stopping: bool
+    is_timer_alive: bool
+    seconds_since_tick: float | None
+    is_recorder_alive: bool
+    is_store_reachable: bool
+    store_latency_ms: float | None
+    scheduled_jobs: int
+    permits: int
+    permits_free: int
+    running_runs: int
+    outcomes_waiting: int
+
+    @classmethod
+    def of(cls, health: Health) -> Self:
+        """As clients see `health`."""
+        return cls(status="ready" if health.is_ready else "not ready", **asdict(health))
+
+
+class DeletedView(BaseModel):
+    """A job is gone."""
+
+    message: str
+
+
+class AllDeletedView(BaseModel):
+    """All jobs are gone."""
+
+    message: str
+    deleted_count: int

@@ -1,0 +1,105 @@
+"""What the routes work with, and how they get at it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol
+from uuid import UUID
+
+from fastapi import Depends, Path, Query, Request
+from pydantic import TypeAdapter, ValidationError
+
+from api.refusals import InvalidJobId, InvalidRunId, NotConfirmed
+from engine.nouns import Job, Run, RunState
+from engine.ports import Clock
+from engine.scheduler import Scheduler
+
+
+class Reads(Protocol):
+    """What is read from the store without asking the engine. Each raises StoreUnavailable."""
+
+    def job(self, job_id: UUID) -> Job | None:
+        """The job of this id."""
+        ...
+
+    def jobs_page(self, *, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[Job]:
+        """The first jobs after this `created_at` and `id`, in their order."""
+        ...
+
+    def run(self, run_id: UUID) -> Run | None:
+        """The run of this id."""
+        ...
+
+    def runs_page(
+        self, *, job_id: UUID | None, state: RunState | None, before: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[Run]:
+        """The latest runs before this `scheduled_for` and `id`, newest first."""
+        ...
+
+    def has_runs(self, job_id: UUID) -> bool:
+        """Whether any run of this job is kept."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One of each for the process. `created_at_monotonic` is what the clock said when the application was made."""
+
+    scheduler: Scheduler
+    store: Reads
+    clock: Clock
+    version: str
+    created_at_monotonic: float
+
+
+# These look things up in memory only: asynchronous, they need no thread of their own.
+
+
+async def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+async def _job_id(
+    job_id: Annotated[str, Path(description="The job's UUID", json_schema_extra={"format": "uuid"})],
+) -> UUID:
+    return _parsed(job_id, InvalidJobId)
+
+
+async def _wanted_job_id(
+    job_id: Annotated[
+        str | None, Query(description="Only runs of this job", json_schema_extra={"format": "uuid"})
+    ] = None,
+) -> UUID | None:
+    return None if job_id is None else _parsed(job_id, InvalidJobId)
+
+
+async def _run_id(
+    run_id: Annotated[str, Path(description="The run's UUID", json_schema_extra={"format": "uuid"})],
+) -> UUID:
+    return _parsed(run_id, InvalidRunId)
+
+
+_UUID = TypeAdapter(UUID)
+
+
+def _parsed(text: str, refusal: type[InvalidJobId | InvalidRunId]) -> UUID:
+    # Not UUID(text), which takes "0x1_2" for digits.
+    try:
+        return _UUID.validate_strings(text)
+    except ValidationError:
+        raise refusal from None
+
+
+async def require_confirmation(
+    confirm: Annotated[bool, Query(description="Nothing is deleted without it")] = False,
+) -> None:
+    """Refuse a deletion that does not say ?confirm=true."""
+    if not confirm:
+        raise NotConfirmed
+
+
+TheService = Annotated[Service, Depends(_service)]
+JobId = Annotated[UUID, Depends(_job_id)]
+WantedJobId = Annotated[UUID | None, Depends(_wanted_job_id)]
+RunId = Annotated[UUID, Depends(_run_id)]

@@ -1,0 +1,113 @@
+"""One process of the service: opens, starts, stops and closes the parts in their order."""
+
+import atexit
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.application import attach_service
+from app.exit_guard import ExitGuard
+from app.settings import Settings
+from engine.clock import SystemClock
+from engine.scheduler import Scheduler
+from registry import JobFunction
+from store import SqlStore, open_store
+
+STOP_MARGIN_SECONDS = 15.0
+"""What a stop may take beyond the grace: open requests, the last outcomes, closing the database."""
+
+
+class Deployment:
+    """Starts with the application's lifespan, or with its first request where the server speaks none, and can be
+    started again after a stop, as test suites do. `flush_logs` is called when a stop is complete."""
+
+    def __init__(
+        self, *, settings: Settings, functions: Mapping[str, JobFunction], flush_logs: Callable[[], object]
+    ) -> None:
+        self._settings = settings
+        self._functions = functions
+        self._flush_logs = flush_logs
+        self._lock = threading.Lock()
+        self._store: SqlStore | None = None
+        self._scheduler: Scheduler | None = None
+        self._exit_guard = ExitGuard(
+            limit_seconds=settings.stop_grace_seconds + STOP_MARGIN_SECONDS,
+            on_signal=self.begin_stop,
+            flush_logs=flush_logs,
+        )
+
+    @property
+    def is_started(self) -> bool:
+        """Whether requests can be served."""
+        return self._scheduler is not None
+
+    @asynccontextmanager
+    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+        """Start, serve, stop."""
+        await run_in_threadpool(self.start, app)
+        self._exit_guard.watch()
+        try:
+            yield
+        finally:
+            await run_in_threadpool(self.stop)
+
+    def start(self, app: FastAPI) -> None:
+        """Open the store and start the scheduler, once. Raises StoreRefused and StoreUnavailable."""
+        with self._lock:
+            if self._scheduler is not None:
+                return
+            self._store = open_store(self._settings.database_url)
+            try:
+                scheduler = self._started_scheduler(self._store)
+            except BaseException:
+                self._store.close()
+                raise
+            attach_service(app, scheduler=scheduler, store=self._store)
+            self._scheduler = scheduler
+
+    def start_without_lifespan(self, app: FastAPI) -> None:
+        """Start, and stop when the interpreter ends."""
+        self.start(app)
+        atexit.register(self.stop)
+
+    def begin_stop(self) -> None:
+        """Claim nothing more from now on; the stop itself follows."""
+        scheduler = self._scheduler
+        if scheduler is not None:
+            scheduler.begin_stop()
+
+    def stop(self) -> None:
+        """Stop the scheduler and close the store. Does nothing if it is not started."""
+        with self._lock:
+            if self._scheduler is None or self._store is None:
+                return
+            self._scheduler.stop(grace_seconds=self._settings.stop_grace_seconds)
+            self._store.close()
+            self._scheduler = None
+        self._flush_logs()
+        self._exit_guard.stop_is_complete()
+
+    def _started_scheduler(self, store: SqlStore) -> Scheduler:
+        scheduler = Scheduler(
+            store=store, functions=self._functions, clock=SystemClock(), pool_size=self._settings.pool_size
+        )
+        scheduler.start()
+        return scheduler
+
+
+class StartWithFirstRequest:
+    """Middleware for servers and test clients that run no lifespan: without it they would meet a service unstarted."""
+
+    def __init__(self, app: ASGIApp, deployment: Deployment) -> None:
+        self.app = app
+        self.deployment = deployment
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and not self.deployment.is_started:
+            await run_in_threadpool(self.deployment.start_without_lifespan, scope["app"])
+        await self.app(scope, receive, send)

@@ -1,0 +1,1 @@
+"""Your job functions live here: every module of this package is imported at start."""

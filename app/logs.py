@@ -1,0 +1,310 @@
+"""The one way out for everything that is logged or printed: a bounded queue, one thread, one line per event."""
+
+import atexit
+import contextlib
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from queue import Empty, SimpleQueue
+from typing import Any, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict
+
+from app.log_lines import ExceptionInfo, LogEvent, Renderer, console_line, json_line
+from app.output import RoutedStream, Sink, open_sink
+
+QUEUE_LIMIT = 10_000
+"""Events that wait to be written; with more, new ones are dropped and counted."""
+
+BATCH_EVENTS = 200
+"""Events that are written at once at most."""
+
+UVICORN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+
+_FACTS = "structlog_facts"
+_ACCESS_KEYS = ("client", "method", "path", "http_version", "status")
+_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
+def start_logging(*, level: str, json: bool, stream: TextIO | None = None) -> "LogPipe":
+    """Send structlog's, the standard library's and uvicorn's logs, and what is printed, to `stream` from here on.
+
+    `stream` is `sys.stdout` of now if not given. A pipe that is already started is stopped first.
+    """
+    _stop_previous()
+    target = sys.stdout if stream is None else stream
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        target.flush()
+    render = json_line if json else console_line(colors=_is_terminal(target))
+    pipe = LogPipe(render=render, sink=open_sink(target))
+    pipe.install(logging.getLevelNamesMapping()[level])
+    return pipe
+
+
+Marker = threading.Event
+"""Goes through the queue behind what is to be flushed, and is set when it comes out."""
+
+
+class LogPipe:
+    """Takes events from any thread without ever waiting, and writes them from a thread of its own."""
+
+    def __init__(self, *, render: Renderer, sink: Sink) -> None:
+        self._render = render
+        self._sink = sink
+        # Not a bounded Queue: its lock is not reentrant, and a destructor that logs while this thread is inside put()
+        # would wait for itself. This one's put() is made for that; the bound is counted in put() below.
+        self._queue: SimpleQueue[LogEvent | Marker | None] = SimpleQueue()
+        self._dropped = 0
+        self._dropped_lock = threading.RLock()
+        self._is_stopped = False
+        self._undo = ExitStack()
+        self._process_id = os.getpid()
+        self._listener = threading.Thread(target=self._listen, name="log-listener", daemon=True)
+
+    def install(self, level: int) -> None:
+        """Replace streams, handlers and structlog's set-up, each with its way back, and start the listener."""
+        self._listener.start()
+        with ExitStack() as undo:
+            _replace_handlers(undo, PipeHandler(self, level), level)
+            _route_streams(undo, self.put)
+            _configure_structlog(undo, level)
+            # A process that ends by an exception would take its traceback with it.
+            atexit.register(self.stop)
+            undo.callback(atexit.unregister, self.stop)
+            self._undo = undo.pop_all()
+
+    def put(self, event: LogEvent) -> None:
+        """Hand an event over. Never waits, never raises."""
+        if os.getpid() != self._process_id:
+            self._write_in_child(event)
+        elif self._is_stopped or self._queue.qsize() >= QUEUE_LIMIT:
+            self.count_dropped(1)
+        else:
+            self._queue.put(event)
+
+    def count_dropped(self, count: int) -> None:
+        """Remember that events were lost; the next batch begins with saying so."""
+        with self._dropped_lock:
+            self._dropped += count
+
+    def flush(self, timeout_seconds: float = 2.0) -> None:
+        """Wait until what was logged so far is written; gives up after the time-out, as when nobody reads."""
+        if not self._is_stopped:
+            marker = Marker()
+            self._queue.put(marker)
+            marker.wait(timeout_seconds)
+
+    def stop(self, timeout_seconds: float = 2.0) -> None:
+        """Put everything back, then write what is waiting; gives up after the time-out. A second call does nothing."""
+        if self._is_stopped:
+            return
+        self._undo.close()
+        self._is_stopped = True
+        self._queue.put(None)
+        self._listener.join(timeout_seconds)
+
+    def _listen(self) -> None:
+        try:
+            while self._write_batch():
+                pass
+        finally:
+            with contextlib.suppress(Exception):
+                self._sink.close()
+
+    def _write_batch(self) -> bool:
+        """Write what is waiting, one batch at most; False when the pipe was stopped.
+
+        A method of its own, so that no event, and no frame its traceback holds, stays referenced in the next wait.
+        """
+        batch = self._take_batch()
+        events = [item for item in batch if isinstance(item, LogEvent)]
+        lost = self._take_dropped()
+        try:
+            self._write([*_report_of(lost), *events])
+        except Exception:  # noqa: BLE001 - a broken or closed sink: the loop outlives it (law 9), and counts
+            self.count_dropped(lost + len(events))
+        for item in batch:
+            if isinstance(item, Marker):
+                item.set()
+        return batch[-1] is not None
+
+    def _take_batch(self) -> list[LogEvent | Marker | None]:
+        """Wait for something, then take what is there already behind it; None, always the last, is the end."""
+        batch = [self._queue.get()]
+        with contextlib.suppress(Empty):
+            while len(batch) < BATCH_EVENTS and batch[-1] is not None:
+                batch.append(self._queue.get_nowait())
+        return batch
+
+    def _write(self, events: Sequence[LogEvent]) -> None:
+        if events:
+            self._sink.write(b"".join(self._render(event) for event in events))
+
+    def _take_dropped(self) -> int:
+        with self._dropped_lock:
+            dropped, self._dropped = self._dropped, 0
+        return dropped
+
+    def _write_in_child(self, event: LogEvent) -> None:
+        """In a forked child there is no listener; it writes by itself, as any small program would."""
+        with contextlib.suppress(Exception):
+            self._write([event])
+
+
+class PipeHandler(logging.Handler):
+    """The root handler: turns a record into an event of the pipe, in the thread that logs."""
+
+    def __init__(self, pipe: LogPipe, level: int) -> None:
+        super().__init__(level)
+        self.pipe = pipe
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Without the handler's lock: the queue needs none, and a thread that is preempted would hold the others."""
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.pipe.put(_event_of(record))
+        except Exception:  # noqa: BLE001 - arguments that don't fit their message, and the like: never the caller's
+            self.pipe.count_dropped(1)
+
+
+def _report_of(lost: int) -> list[LogEvent]:
+    return [_event_of_ours("log events dropped", level=logging.WARNING, count=lost)] if lost else []
+
+
+def _event_of(record: logging.LogRecord) -> LogEvent:
+    event, facts = _event_and_facts(record)
+    if record.stack_info:
+        facts["stack"] = record.stack_info
+    return LogEvent(
+        created_at=record.created,
+        level=record.levelname.lower(),
+        logger=record.name,
+        event=event,
+        facts={**structlog.contextvars.get_contextvars(), **facts},
+        exception=_exception_of(record),
+    )
+
+
+def _event_and_facts(record: logging.LogRecord) -> tuple[object, dict[str, object]]:
+    bound = getattr(record, _FACTS, None)
+    if bound is not None:
+        return record.msg, bound
+    if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == len(_ACCESS_KEYS):
+        facts = dict(zip(_ACCESS_KEYS, record.args, strict=True))
+        del facts["http_version"]
+        return "request", facts
+    extra = {key: value for key, value in vars(record).items() if key not in _RECORD_ATTRIBUTES}
+    return _message_of(record), extra
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """Now, not in the listener: the arguments may be changed by then."""
+    try:
+        return record.getMessage()
+    except BaseException:  # noqa: BLE001 - a format that does not fit, or a foreign __str__, which may raise anything
+        return f"{record.msg} (its arguments do not fit)"
+
+
+def _exception_of(record: logging.LogRecord) -> ExceptionInfo | None:
+    """None also for what logging leaves when there was no exception to speak of: (None, None, None)."""
+    match record.exc_info:
+        case (type() as kind, BaseException() as exception, trace):
+            return kind, exception, trace
+        case _:
+            return None
+
+
+def _event_of_ours(event: str, *, level: int, **facts: object) -> LogEvent:
+    """An event that goes around the logging module, and with it around any handler that could print or log."""
+    record = logging.LogRecord(__name__, level, "", 0, event, None, None)
+    setattr(record, _FACTS, facts)
+    return _event_of(record)
+
+
+def _stop_previous() -> None:
+    for handler in list(logging.getLogger().handlers):
+        if isinstance(handler, PipeHandler):
+            handler.pipe.stop()
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:
+        return False
+
+
+def _route_streams(undo: ExitStack, put: Callable[[LogEvent], None]) -> None:
+    def emit_stray(stream: str, line: str) -> None:
+        put(_event_of_ours("stray output", level=logging.INFO, stream=stream, line=line))
+
+    for name in ("stdout", "stderr"):
+        real = getattr(sys, name)
+        routed = RoutedStream(name, real, emit_stray)
+        setattr(sys, name, routed)
+        undo.callback(_put_stream_back, name, routed, real)
+
+
+def _put_stream_back(name: str, routed: RoutedStream, real: TextIO | None) -> None:
+    routed.finish()
+    # Someone may have replaced it after us; theirs to undo.
+    if getattr(sys, name) is routed:
+        setattr(sys, name, real)
+
+
+def _replace_handlers(undo: ExitStack, handler: PipeHandler, level: int) -> None:
+    root = logging.getLogger()
+    _silence(undo, root, [other for other in root.handlers if _writes_to_terminal(other)])
+    for name in UVICORN_LOGGERS:
+        logger = logging.getLogger(name)
+        _silence(undo, logger, logger.handlers)
+        undo.callback(setattr, logger, "propagate", logger.propagate)
+        logger.propagate = True
+    undo.callback(root.setLevel, root.level)
+    root.setLevel(level)
+    undo.callback(root.removeHandler, handler)
+    root.addHandler(handler)
+
+
+def _silence(undo: ExitStack, logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:
+    for handler in list(handlers):
+        logger.removeHandler(handler)
+        undo.callback(logger.addHandler, handler)
+
+
+def _writes_to_terminal(handler: logging.Handler) -> bool:
+    """It would say everything a second time. Others, to a file or a service, are someone's wish and stay."""
+    stream = getattr(handler, "stream", None)
+    terminals = (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+    return stream is not None and any(stream is terminal for terminal in terminals)
+
+
+def _configure_structlog(undo: ExitStack, level: int) -> None:
+    if structlog.is_configured():
+        undo.callback(structlog.configure, **structlog.get_config())
+    else:
+        undo.callback(structlog.reset_defaults)
+    structlog.configure(
+        processors=[_to_record],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_logger_named,
+        cache_logger_on_first_use=False,  # a cached logger would outlive stop() and the next start
+    )
+
+
+def _logger_named(*names: str) -> logging.Logger:
+    return logging.getLogger(*names)
+
+
+def _to_record(_logger: object, _method: str, event: EventDict) -> tuple[tuple[object], dict[str, Any]]:
+    """The last processor: the event as message and the facts beside it, for handlers of other makers as well."""
+    keywords = {name: event.pop(name) for name in ("exc_info", "stack_info") if name in event}
+    message = event.pop("event", None)
+    return (message,), {**keywords, "extra": {_FACTS: cast("dict[str, object]", event)}}

@@ -1,0 +1,142 @@
+"""What the environment and `.env` say, checked; what is wrong is named by its variable."""
+
+import re
+from importlib.util import find_spec
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+DIALECTS = ("sqlite", "postgresql", "postgresql+psycopg", "postgresql+psycopg2")
+
+Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+Format = Literal["json", "console"]
+
+
+class SettingsError(Exception):
+    """A variable that can't be used; the text has one line for each."""
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _split(value: object) -> object:
+    return tuple(filter(None, (name.strip() for name in value.split(",")))) if isinstance(value, str) else value
+
+
+def _usual_format(known: dict[str, Any]) -> Format:
+    return "json" if known.get("env") == "production" else "console"
+
+
+class Settings(BaseSettings):
+    """The service's settings; each description is what an error message asks for."""
+
+    # What was given stays out of errors' texts: it may hold a password.
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    env: Annotated[Literal["development", "production"], BeforeValidator(_lower)] = Field(
+        default="development", description="development or production"
+    )
+    database_url: str = Field(
+        default="sqlite:///./scheduler.db",
+        repr=False,
+        description="sqlite:///FILE, or postgresql+psycopg2://, postgresql+psycopg:// or postgresql:// "
+        "with USER:PASSWORD@HOST:PORT/DATABASE",
+    )
+    log_level: Annotated[Level, BeforeValidator(_upper)] = Field(
+        default="INFO", description="DEBUG, INFO, WARNING, ERROR or CRITICAL"
+    )
+    log_format: Annotated[Format, BeforeValidator(_lower)] = Field(
+        default_factory=_usual_format, description="json or console"
+    )
+    job_modules: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="dotted module names with commas between them, such as team.jobs,team.reports"
+    )
+    pool_size: int = Field(default=16, ge=1, le=1000, description="a whole number from 1 to 1000")
+    # Shorter than the 10 s after which `docker stop` kills.
+    stop_grace_seconds: float = Field(
+        default=8, ge=0, le=3600, allow_inf_nan=False, description="a number of seconds from 0 to 3600"
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_usable(cls, url: str) -> str:
+        _check_database_url(url)
+        return url
+
+    @field_validator("job_modules")
+    @classmethod
+    def _are_module_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not all(part.isidentifier() for part in name.split(".")):
+                raise ValueError(f"{name!r} is no module name")
+        return names
+
+    @model_validator(mode="after")
+    def _has_a_database_for_production(self) -> Self:
+        if self.env == "production" and self.database_url.startswith("sqlite"):
+            raise ValueError(
+                "ENV=production needs a PostgreSQL server, but DATABASE_URL is not set or names SQLite: "
+                "set DATABASE_URL to postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE, or ENV to development"
+            )
+        return self
+
+
+def load_settings() -> Settings:
+    """Read the environment and, behind it, `.env` in the working directory. Raises SettingsError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        # A default that depends on a wrong value is no mistake of its own.
+        lines = [_line(problem) for problem in error.errors() if problem["type"] != "default_factory_not_called"]
+    except (OSError, UnicodeDecodeError) as error:
+        lines = [f".env can't be read: {error}"]
+    # Outside the except blocks: the original error, shown as its context, would show what was given.
+    raise SettingsError("\n".join(lines))
+
+
+def _line(problem: Any) -> str:
+    if not problem["loc"]:
+        return str(problem["ctx"]["error"])
+    name = str(problem["loc"][0])
+    reason = f": {problem['ctx']['error']}" if problem["type"] == "value_error" else ""
+    wanted = Settings.model_fields[name].description
+    return f"{name.upper()} is {_given(name, problem['input'])}{reason}; wanted: {wanted}"
+
+
+def _given(name: str, value: object) -> str:
+    """What was given, without anything that could be a password."""
+    if name != "database_url":
+        text = ",".join(value) if isinstance(value, tuple) else str(value)
+        return repr(text if len(text) <= 200 else f"{text[:200]}...")
+    dialect, separator, _rest = str(value).partition("://")
+    if dialect == "sqlite" or not value:
+        return repr(value)
+    return f"'{dialect}://...'" if separator and re.fullmatch(r"[a-z0-9_+]+", dialect) else "not a URL"
+
+
+def _check_database_url(text: str) -> None:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("it can't be read as a database URL") from None
+    if url.drivername not in DIALECTS:
+        raise ValueError(f"no database of the kind {url.drivername!r} is supported")
+    if url.drivername == "sqlite":
+        _check_sqlite(url.database or "", str(url.query.get("mode", "")))
+    elif url.drivername == "postgresql+psycopg2" and find_spec("psycopg2") is None:
+        raise ValueError("its driver is not installed; pip install psycopg2-binary, or use postgresql+psycopg")
+
+
+def _check_sqlite(file: str, mode: str) -> None:
+    if not file:
+        raise ValueError("it names no file")
+    if ":memory:" in file or mode == "memory":
+        raise ValueError("a database in memory would forget every job at the next start")

@@ -1,0 +1,1 @@
+"""Measurements: one script a question. What each measures is in README.md beside this file."""

@@ -1,0 +1,107 @@
+"""Start to ready, memory, requests a second, size of the code."""
+
+import io
+import re
+import shutil
+import statistics
+import subprocess
+import tokenize
+from pathlib import Path
+
+from benchmarks.service_process import ROOT, ServiceProcess, new_folder, service
+
+STARTS = 5
+JOBS = 10_000
+CONNECTIONS = 8
+SECONDS = 10
+PACKAGES = ("registry", "engine", "store", "api", "app", "tests", "benchmarks")
+NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+
+POST_SCRIPT = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = '{"name": "n", "function_name": "print_hello", "interval_seconds": 86400, "job_metadata": {"a": 1}}'
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    print_start_and_memory()
+    print_requests()
+    print_lines_of_code()
+
+
+def print_start_and_memory() -> None:
+    with new_folder() as folder:
+        starts = []
+        for _ in range(STARTS):
+            with service(folder) as running:
+                starts.append(running.seconds_to_ready)
+                idle = running.memory_mib()
+        print(f"start to ready, empty: {statistics.median(starts):.2f} s (median of {STARTS})")
+        print(f"memory idle: {idle:.0f} MiB")
+        with service(folder) as running:
+            fill(running)
+            grown = running.memory_mib()
+        with service(folder) as running:
+            assert running.get("/readyz")["scheduled_jobs"] == JOBS
+            print(f"start to ready with {JOBS} jobs: {running.seconds_to_ready:.2f} s")
+            print(f"memory with {JOBS} jobs: {running.memory_mib():.0f} MiB (after creating them: {grown:.0f} MiB)")
+
+
+def fill(running: ServiceProcess) -> None:
+    for number in range(JOBS):
+        running.post("/jobs", {"name": f"job {number}", "function_name": "print_hello", "interval_seconds": 86_400})
+
+
+def print_requests() -> None:
+    if shutil.which("wrk") is None:
+        print("requests a second: not measured, wrk is not installed")
+        return
+    with new_folder() as folder, service(folder) as running:
+        (folder / "post.lua").write_text(POST_SCRIPT)
+        job = running.post("/jobs", {"name": "n", "function_name": "print_hello", "interval_seconds": 86_400})
+        print_rate(f"GET /jobs/{{id}}, {CONNECTIONS} connections", f"{running.url}/jobs/{job['id']}")
+        answered = print_rate(
+            f"POST /jobs, {CONNECTIONS} connections", f"{running.url}/jobs", "-s", str(folder / "post.lua")
+        )
+        kept = len(running.get("/jobs")) - 1
+        assert answered <= kept <= answered + CONNECTIONS, f"{answered} answered, {kept} kept"
+
+
+def print_rate(what: str, url: str, *options: str) -> int:
+    command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", *options, url]
+    report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "Non-2xx" not in report, report
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", report)
+    slowest = re.search(r"99%\s+([\d.]+\w+)", report)
+    requests = re.search(r"(\d+) requests in", report)
+    assert rate, report
+    assert slowest, report
+    assert requests, report
+    print(f"{what}: {float(rate[1]):.0f}/s, p99 {slowest[1]}")
+    return int(requests[1])
+
+
+def print_lines_of_code() -> None:
+    print("lines of code (no blanks, comments, docstrings):")
+    for package in PACKAGES:
+        files = sorted((ROOT / package).rglob("*.py"))
+        print(f"  {package}: {sum(map(lines_of_code, files))} in {len(files)} files")
+
+
+def lines_of_code(path: Path) -> int:
+    """Lines that hold a token which is neither comment nor docstring."""
+    code: set[int] = set()
+    at_statement_start = True
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text()).readline):
+        is_docstring = token.type == tokenize.STRING and at_statement_start
+        if token.type not in NOT_CODE and not is_docstring:
+            code.update(range(token.start[0], token.end[0] + 1))
+        if token.type != tokenize.COMMENT:
+            at_statement_start = token.type in {tokenize.NEWLINE, tokenize.NL, tokenize.INDENT, tokenize.DEDENT}
+    return len(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The service as a process to measure."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class ServiceProcess:
+    """A running service; `seconds_to_ready` is from spawning it to its first good `/readyz`."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        began = time.perf_counter()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(self.port), "--no-access-log"],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "LOG_LEVEL": "WARNING"} | environment,
+            stdout=(folder / "service.log").open("a"),
+            stderr=subprocess.STDOUT,
+        )
+        while not self._is_ready():
+            assert self.process.poll() is None, (folder / "service.log").read_text()
+            time.sleep(0.005)
+        self.seconds_to_ready = time.perf_counter() - began
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.url + path) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        request = urllib.request.Request(
+            self.url + path, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    def memory_mib(self) -> float:
+        """The resident set, in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(60)
+
+    def _is_ready(self) -> bool:
+        try:
+            return bool(self.get("/readyz")["status"] == "ready")
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+
+@contextmanager
+def service(folder: Path, **environment: str) -> Iterator[ServiceProcess]:
+    """A service in `folder`, stopped at the end."""
+    process = ServiceProcess(folder, **environment)
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    """A temporary folder."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

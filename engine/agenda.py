@@ -1,0 +1,149 @@
+"""What is due and how many runs there is room for: the small facts under the one condition (laws 5 and 7)."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from engine.heap import DueHeap
+from engine.limits import MAX_CLAIM_BATCH, MAX_WAITING_MANUAL_RUNS
+from engine.nouns import DueHint
+from engine.ports import Clock
+
+
+class Agenda:
+    """The heap and the permits. The timer thread waits here; any thread may push, remove and give back.
+
+    A permit is room for one run in the pool. The timer takes no more than are free; manual runs may overdraw by
+    MAX_WAITING_MANUAL_RUNS and then wait in the pool's queue, so that a full pool does not refuse them.
+    """
+
+    def __init__(self, *, clock: Clock, permits: int, max_wait_seconds: float) -> None:
+        self.condition = threading.Condition()
+        self.permits = permits
+        self._clock = clock
+        self._max_wait_seconds = max_wait_seconds
+        self._heap = DueHeap()
+        self._free = permits
+        self._asleep_until: datetime | None = None
+        self._is_stopped = False
+
+    @property
+    def free_permits(self) -> int:
+        """How many more runs the timer may claim."""
+        return max(self._free, 0)
+
+    @property
+    def scheduled_jobs(self) -> int:
+        """How many jobs have a due time."""
+        return len(self._heap)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing is handed out any more."""
+        return self._is_stopped
+
+    def fill(self, hints: Iterable[DueHint]) -> None:
+        """Push many at once, at start."""
+        with self.condition:
+            self._heap.fill(hints)
+            self.condition.notify_all()
+
+    def push(self, hint: DueHint) -> None:
+        """Remember when a job is due; wakes the timer if that is earlier than it would wake by itself."""
+        with self.condition:
+            self._heap.push(hint)
+            self._wake_if_asleep_past(hint.due_at)
+
+    def push_next(self, job_id: UUID, *, due_at: datetime | None, version: int) -> None:
+        """Push a job's next slot, if it has one."""
+        if due_at is not None:
+            self.push(DueHint(job_id, due_at, version))
+
+    def push_later(self, hint: DueHint, seconds: float) -> None:
+        """Have the job of a hint come up again in a while."""
+        self.push(replace(hint, due_at=self._clock.now() + timedelta(seconds=seconds)))
+
+    def remove(self, job_id: UUID) -> None:
+        """Forget a job that is paused, completed or deleted."""
+        with self.condition:
+            self._heap.remove(job_id)
+
+    def hasten(self, job_id: UUID) -> None:
+        """Have the timer look at the job now: what the store says of it is in doubt."""
+        with self.condition:
+            now = self._clock.now()
+            self._heap.hasten(job_id, due_at=now)
+            self._wake_if_asleep_past(now)
+
+    def take_due(self) -> list[DueHint]:
+        """Wait once, for a due job with a free permit, a notification, or the cap; hand out what is due by then.
+
+        A permit is taken for each job handed out. Empty when nothing is due, the pool is full, or the agenda stopped.
+        """
+        with self.condition:
+            seconds = self._seconds_to_wait()
+            if seconds > 0:
+                self._asleep_until = self._clock.now() + timedelta(seconds=seconds)
+                self._clock.wait(self.condition, seconds)
+                self._asleep_until = None
+            return self._pop_due()
+
+    def overdraw(self) -> bool | None:
+        """Take a permit for a manual run: True if a thread is free, False if it will wait, None if too many wait."""
+        with self.condition:
+            if self._free <= -MAX_WAITING_MANUAL_RUNS:
+                return None
+            self._free -= 1
+            return self._free >= 0
+
+    def give_back(self, permits: int = 1) -> None:
+        """Return permits, each exactly once (law 7)."""
+        with self.condition:
+            self._free += permits
+            if self._free > 0:
+                self.condition.notify_all()
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until every permit is back, at most that long; says whether it is so."""
+        deadline = self._clock.monotonic() + seconds
+        with self.condition:
+            while self._free < self.permits:
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    return False
+                self._clock.wait(self.condition, min(left, self._max_wait_seconds))
+            return True
+
+    def wait(self, seconds: float) -> None:
+        """Wait that long, or until notified or stopped."""
+        with self.condition:
+            if not self._is_stopped:
+                self._clock.wait(self.condition, seconds)
+
+    def stop(self) -> None:
+        """Hand nothing out any more."""
+        with self.condition:
+            self._is_stopped = True
+            self.condition.notify_all()
+
+    def _seconds_to_wait(self) -> float:
+        head_due_at = self._heap.head_due_at()
+        if self._is_stopped:
+            return 0.0
+        if head_due_at is None or self._free <= 0:
+            return self._max_wait_seconds
+        # Subtracting first and capping then: a job due in the year 9999 must not reach the wait itself.
+        return min((head_due_at - self._clock.now()).total_seconds(), self._max_wait_seconds)
+
+    def _pop_due(self) -> list[DueHint]:
+        if self._is_stopped or self._free <= 0:
+            return []
+        due = self._heap.pop_due(self._clock.now(), at_most=min(self._free, MAX_CLAIM_BATCH))
+        self._free -= len(due)
+        return due
+
+    def _wake_if_asleep_past(self, due_at: datetime) -> None:
+        if self._asleep_until is not None and due_at < self._asleep_until:
+            self.condition.notify_all()

@@ -1,0 +1,93 @@
+"""The min-heap of due times: one live entry for each job, however often the job is edited."""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from engine.nouns import DueHint
+
+Entry = tuple[datetime, UUID, int]
+
+SMALLEST_REBUILD = 64
+"""Dead entries that are never worth a rebuild."""
+
+
+class DueHeap:
+    """When each scheduled job is due, earliest first. A hint, not the truth (law 1). Not thread-safe.
+
+    An entry that is replaced or removed stays in the heap, dead, until it reaches the head or until the dead outnumber
+    the living: then the heap is rebuilt, as `asyncio.BaseEventLoop._run_once` does with cancelled timers.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[Entry] = []
+        self._live: dict[UUID, Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @property
+    def entry_count(self) -> int:
+        """Entries held, dead ones included: what the heap costs."""
+        return len(self._heap)
+
+    def push(self, hint: DueHint) -> None:
+        """Remember when the job is due, unless a newer version of it is known already (law 2)."""
+        known = self._live.get(hint.job_id)
+        if known is not None and known[2] > hint.version:
+            return
+        entry = (hint.due_at, hint.job_id, hint.version)
+        self._live[hint.job_id] = entry
+        heapq.heappush(self._heap, entry)
+        self._rebuild_if_mostly_dead()
+
+    def fill(self, hints: Iterable[DueHint]) -> None:
+        """Push many at once: one heapify instead of as many sifts."""
+        for hint in hints:
+            known = self._live.get(hint.job_id)
+            if known is None or known[2] <= hint.version:
+                self._live[hint.job_id] = (hint.due_at, hint.job_id, hint.version)
+        self._rebuild()
+
+    def remove(self, job_id: UUID) -> None:
+        """Forget the job. Not knowing it is fine."""
+        self._live.pop(job_id, None)
+        self._rebuild_if_mostly_dead()
+
+    def hasten(self, job_id: UUID, *, due_at: datetime) -> None:
+        """Have the job looked at by `due_at`, whatever is known of it: its stored state is in doubt."""
+        known = self._live.get(job_id)
+        hint = DueHint(job_id, due_at, version=0) if known is None else DueHint(known[1], known[0], known[2])
+        self.push(replace(hint, due_at=min(hint.due_at, due_at)))
+
+    def head_due_at(self) -> datetime | None:
+        """When the earliest job is due."""
+        self._drop_dead_heads()
+        return self._heap[0][0] if self._heap else None
+
+    def pop_due(self, now: datetime, *, at_most: int) -> list[DueHint]:
+        """Take out those due at or before `now`, earliest first."""
+        due: list[DueHint] = []
+        while len(due) < at_most:
+            head_due_at = self.head_due_at()
+            if head_due_at is None or head_due_at > now:
+                break
+            due_at, job_id, version = heapq.heappop(self._heap)
+            del self._live[job_id]
+            due.append(DueHint(job_id, due_at, version))
+        return due
+
+    def _drop_dead_heads(self) -> None:
+        # Identity, not equality: a job pushed twice with the same due time and version has one live entry.
+        while self._heap and self._live.get(self._heap[0][1]) is not self._heap[0]:
+            heapq.heappop(self._heap)
+
+    def _rebuild_if_mostly_dead(self) -> None:
+        if len(self._heap) > 2 * len(self._live) + SMALLEST_REBUILD:
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        self._heap = list(self._live.values())
+        heapq.heapify(self._heap)

@@ -1,0 +1,67 @@
+"""The bounds of the engine (law 10), each with the reason for its size."""
+
+MAX_NAME_LENGTH = 200
+"""Characters of a job's name."""
+
+MAX_CRON_EXPRESSION_LENGTH = 256
+"""Characters of a cron expression: croniter needs 0.3 s for one of 80 kB."""
+
+MAX_METADATA_BYTES = 65_536
+"""UTF-8 bytes of a job's metadata as JSON."""
+
+MAX_METADATA_DEPTH = 32
+"""Levels of nesting in a job's metadata: beyond some hundreds, JSON libraries run out of stack."""
+
+MAX_ERROR_TYPE_LENGTH = 200
+MAX_ERROR_MESSAGE_LENGTH = 8_192
+MAX_TRACEBACK_LENGTH = 32_768
+"""Characters kept of an exception's type, message and traceback (of the traceback, the last ones)."""
+
+MAX_TRACEBACK_FRAMES = 64
+"""Frames kept of each traceback, the innermost ones."""
+
+MAX_RESULT_BYTES = 65_536
+"""UTF-8 bytes of a run's result as JSON; a larger one is not kept, and the run says so."""
+
+MAX_RESULT_DEPTH = 32
+"""Levels of nesting in a result: what reads it back has the stack of the interpreter, no more."""
+
+MAX_COUNTED_SLOTS = 10_000
+"""Slots of one missed stretch that are counted one by one for a cron schedule (about 30 us each)."""
+
+MAX_CLAIM_BATCH = 200
+"""Slots claimed in one transaction, so that one claim does not hold the database for long."""
+
+MAX_OUTCOME_BATCH = 500
+"""Outcomes written in one transaction."""
+
+MAX_WAITING_MANUAL_RUNS = 100
+"""Manual runs that may wait for a thread while the pool is full; the next one is refused."""
+
+MAX_EDIT_TRIES = 20
+"""Times an edit is tried again because a claim moved the job on between its read and its write."""
+
+MAX_WAIT_SECONDS = 1.0
+"""The longest the timer sleeps. A step of the wall clock is noticed after this long at the latest."""
+
+MISFIRE_GRACE_SECONDS = 5.0
+"""A slot that starts later than this is missed, and what is due then is merged into its latest slot (run_once)."""
+
+FIRST_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 5.0
+"""The pause after a failed database call: doubled from the first to the longest, then kept."""
+
+UNREADABLE_JOB_RETRY_SECONDS = 60.0
+"""After this long a job whose stored schedule could not be read is looked at again."""
+
+LOST_CLAIM_RETRY_SECONDS = 0.05
+"""After this long a job whose claim did not apply is looked at again."""
+
+MAX_TICK_AGE_SECONDS = 15.0
+"""A timer that has not come round for longer is not ready: longer than a database call may take."""
+
+RECORDING_SECONDS_AT_STOP = 5.0
+"""How long a stop waits for the last outcomes to be written."""
+
+CATCH_UP_BATCH = 500
+"""Overdue jobs read and moved on in one go at start."""

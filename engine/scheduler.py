@@ -1,0 +1,370 @@
+"""The facade: start, stop, and every mutation, each in the order validate, commit, wake, answer (law 4)."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID, uuid4
+
+import structlog
+
+from engine.agenda import Agenda
+from engine.dispatcher import Dispatcher, log_missed
+from engine.edits import changed, new_job, replaced
+from engine.errors import JobNotFound, NotScheduling, PoolFull, RunInTheWay, StoreUnavailable, UnknownFunction
+from engine.gate import StartGate
+from engine.limits import (
+    MAX_EDIT_TRIES,
+    MAX_TICK_AGE_SECONDS,
+    MAX_WAIT_SECONDS,
+    MAX_WAITING_MANUAL_RUNS,
+    RECORDING_SECONDS_AT_STOP,
+)
+from engine.nouns import Assignment, Job, JobStatus, Outcome, Run, RunState, Trigger
+from engine.planning import milliseconds, missed_stretch
+from engine.ports import Clock, Ids, Store
+from engine.recorder import Recorder
+from engine.recovery import catch_up, lose_abandoned_runs, warn_of_orphans
+from engine.requests import Health, JobChange, JobDraft
+from engine.run_path import RunPath, not_started
+from engine.timer import Timer
+from registry import JobFunction
+
+log = structlog.get_logger("scheduler.engine")
+
+Edit = Callable[[Job, datetime], Job]
+
+
+class Scheduler:
+    """One node: timer, pool and recorder over one store. Every method but start and stop may be called from any thread.
+
+    The process must be the only one that schedules on the store: `start` calls every run on record as running lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        functions: Mapping[str, JobFunction],
+        clock: Clock,
+        pool_size: int = 16,
+        max_wait_seconds: float = MAX_WAIT_SECONDS,
+        new_id: Ids = uuid4,
+    ) -> None:
+        self.functions = functions
+        self.node = new_id()
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._pool_size = pool_size
+        self._gate = StartGate()
+        self._agenda = Agenda(clock=clock, permits=pool_size, max_wait_seconds=max_wait_seconds)
+        self._recorder = Recorder(store=store, clock=clock, recorded=self._after_recording)
+        self._run_path = RunPath(functions=functions, gate=self._gate, clock=clock, deliver=self._recorder.put)
+        self._timer = Timer(agenda=self._agenda, dispatcher=self._new_dispatcher(), clock=clock)
+        self._pool = ThreadPoolExecutor(max_workers=pool_size, thread_name_prefix="scheduler-run")
+        self._is_stopping = False
+
+    def start(self) -> None:
+        """Recover what the last process left, read the due times back, start the threads. Raises StoreUnavailable."""
+        now = self._clock.now()
+        lost = lose_abandoned_runs(self._store, now=now)
+        caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id)
+        orphaned = warn_of_orphans(self._store, self.functions)
+        self._agenda.fill(self._store.due_hints())
+        self._recorder.start()
+        self._timer.start()
+        log.info(
+            "scheduler started",
+            node=str(self.node),
+            scheduled_jobs=self._agenda.scheduled_jobs,
+            functions=len(self.functions),
+            runs_lost=lost,
+            jobs_caught_up=caught_up,
+            jobs_orphaned=orphaned,
+        )
+
+    def begin_stop(self) -> None:
+        """Claim nothing more and say so in `health`; `stop` is to follow."""
+        self._is_stopping = True
+        self._agenda.stop()
+
+    def stop(self, *, grace_seconds: float) -> bool:
+        """Claim nothing more, give the runs their grace, record what is left as lost; True if nothing was left.
+
+        Returns within the grace plus a few seconds, also when a function never returns: its thread is then still
+        there, and it is for the deployment to end the process. Called once.
+        """
+        self.begin_stop()
+        log.info("scheduler stopping", node=str(self.node), running=len(self._gate), grace_seconds=grace_seconds)
+        self._timer.join(RECORDING_SECONDS_AT_STOP)
+        self._agenda.wait_until_idle(grace_seconds)
+        left = self._abandon_runs()
+        is_recorded = self._recorder.stop(RECORDING_SECONDS_AT_STOP)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        log.info("scheduler stopped", node=str(self.node), runs_left=left, outcomes_recorded=is_recorded)
+        return left == 0
+
+    def create_job(self, draft: JobDraft) -> Job:
+        """Keep and schedule a new job. Raises UnknownFunction, InvalidSchedule, InvalidStatus, StoreUnavailable."""
+        self._require_function(draft.function_name)
+        job = new_job(draft, job_id=self._new_id(), now=self._clock.now())
+        try:
+            self._store.add_job(job)
+        except StoreUnavailable:
+            self._agenda.hasten(job.id)
+            raise
+        self._wake(job)
+        log.info("job created", job_id=str(job.id), name=job.name, function_name=job.function_name)
+        return job
+
+    def replace_job(self, job_id: UUID, draft: JobDraft) -> Job:
+        """Make the job what the draft says. Raises JobNotFound and whatever create_job raises."""
+        self._require_function(draft.function_name)
+        return self._edit(job_id, lambda job, now: replaced(job, draft, now=now), event="job replaced")
+
+    def change_job(self, job_id: UUID, change: JobChange) -> Job:
+        """Change the fields that are named. Raises JobNotFound and whatever create_job raises."""
+        if change.function_name is not None:
+            self._require_function(change.function_name)
+        return self._edit(job_id, lambda job, now: changed(job, change, now=now), event="job changed")
+
+    def pause_job(self, job_id: UUID) -> Job:
+        """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand."""
+        return self._set_status(job_id, JobStatus.PAUSED, unless=frozenset({JobStatus.PAUSED}))
+
+    def resume_job(self, job_id: UUID) -> Job:
+        """Schedule the job again, from its next slot after now."""
+        return self._set_status(job_id, JobStatus.ACTIVE, unless=frozenset({JobStatus.ACTIVE, JobStatus.FAILED}))
+
+    def delete_job(self, job_id: UUID) -> None:
+        """Delete the job, keeping its history: once this returns, no run of it starts. Raises JobNotFound."""
+        try:
+            existed = self._store.delete_job(job_id)
+        except StoreUnavailable:
+            self._agenda.hasten(job_id)
+            raise
+        self._forget(job_id)
+        if not existed:
+            raise JobNotFound
+        log.info("job deleted", job_id=str(job_id))
+
+    def delete_all_jobs(self) -> int:
+        """Delete every job, keeping the history; returns how many there were."""
+        deleted = self._store.delete_all_jobs()
+        for job_id in deleted:
+            self._forget(job_id)
+        log.info("all jobs deleted", jobs=len(deleted))
+        return len(deleted)
+
+    def run_now(self, job_id: UUID) -> Run:
+        """Start a run outside the schedule, also of a paused job; it waits for a thread if the pool is full.
+
+        Raises JobNotFound, UnknownFunction, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable.
+        """
+        if self._is_stopping:
+            raise NotScheduling("the scheduler is stopping")
+        job = self._existing(job_id)
+        self._require_function(job.function_name)
+        has_thread = self._agenda.overdraw()
+        if has_thread is None:
+            raise PoolFull(f"{MAX_WAITING_MANUAL_RUNS} manual runs are waiting for a thread already")
+        run = self._manual_run(job, has_thread=has_thread)
+        assignment = Assignment(run, job)
+        self._gate.open(assignment, version=job.version)
+        self._keep_manual_run(assignment)
+        self._submit(assignment)
+        return run
+
+    def is_orphaned(self, job: Job) -> bool:
+        """Whether the job's function is not registered in this process (law 12)."""
+        return job.function_name not in self.functions
+
+    def health(self) -> Health:
+        """How this node is; asks the database, so not for a tight loop."""
+        latency_ms = self._store_latency_ms()
+        seconds_since_tick = self._timer.seconds_since_tick
+        checks = {
+            "the scheduler is stopping": self._is_stopping,
+            "the timer thread is not alive": not self._timer.is_alive,
+            "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
+            "the recorder thread is not alive": not self._recorder.is_alive,
+            "the database does not answer": latency_ms is None,
+        }
+        return Health(
+            problems=tuple(problem for problem, applies in checks.items() if applies),
+            node=self.node,
+            is_stopping=self._is_stopping,
+            is_timer_alive=self._timer.is_alive,
+            seconds_since_tick=seconds_since_tick,
+            is_recorder_alive=self._recorder.is_alive,
+            is_store_reachable=latency_ms is not None,
+            store_latency_ms=latency_ms,
+            scheduled_jobs=self._agenda.scheduled_jobs,
+            permits=self._pool_size,
+            permits_free=self._agenda.free_permits,
+            running_runs=len(self._gate),
+            outcomes_waiting=len(self._recorder),
+        )
+
+    def _new_dispatcher(self) -> Dispatcher:
+        return Dispatcher(
+            store=self._store,
+            agenda=self._agenda,
+            gate=self._gate,
+            recorder=self._recorder,
+            clock=self._clock,
+            functions=self.functions,
+            node=self.node,
+            new_id=self._new_id,
+            start=self._submit,
+        )
+
+    def _edit(self, job_id: UUID, edit: Edit, *, event: str) -> Job:
+        for _ in range(MAX_EDIT_TRIES):
+            job = self._existing(job_id)
+            now = self._clock.now()
+            edited = edit(job, now)
+            if edited is job:
+                # Nothing to write; but whoever wrote it may not have told the gate yet, and we are about to answer.
+                self._wake(job)
+                return job
+            written = self._write_edit(job, edited, now)
+            if written is not None:
+                self._wake(written)
+                log.info(event, job_id=str(job_id), status=written.status.value)
+                return written
+        raise StoreUnavailable(f"job {job_id} was changed by others {MAX_EDIT_TRIES} times in a row")
+
+    def _write_edit(self, job: Job, edited: Job, now: datetime) -> Job | None:
+        """Write the edit with the row of a slot it drops; None if a claim moved the job on meanwhile."""
+        dropped = self._dropped_slots(job, edited, now)
+        if dropped is not None:
+            edited = replace(edited, last_scheduled_for=dropped.last_scheduled_for)
+        try:
+            is_written = self._store.replace_job(edited, expected_version=job.version, dropped=dropped)
+        except StoreUnavailable:
+            # Perhaps it is written. The heap then knows an old due time, so the timer must look.
+            self._agenda.hasten(job.id)
+            raise
+        if is_written:
+            log_missed(dropped)
+        return edited if is_written else None
+
+    def _dropped_slots(self, job: Job, edited: Job, now: datetime) -> Run | None:
+        if not job.is_scheduled or edited.next_run_at == job.next_run_at:
+            return None
+        reason = (
+            f"the job was {'paused' if edited.status is JobStatus.PAUSED else 'edited'} before the slot was claimed"
+        )
+        return missed_stretch(job, until=now, now=now, node=self.node, new_id=self._new_id, reason=reason)
+
+    def _set_status(self, job_id: UUID, status: JobStatus, *, unless: frozenset[JobStatus]) -> Job:
+        def edit(job: Job, now: datetime) -> Job:
+            return job if job.status in unless else changed(job, JobChange(status=status), now=now)
+
+        return self._edit(job_id, edit, event="job paused" if status is JobStatus.PAUSED else "job resumed")
+
+    def _wake(self, job: Job) -> None:
+        """Tell heap and gate what was committed; only then may the caller be answered (law 4)."""
+        if job.status is JobStatus.PAUSED:
+            self._gate.revoke(job.id, reason="the job was paused before the run started", below_version=job.version)
+        if job.next_run_at is None:
+            self._agenda.remove(job.id)
+        self._agenda.push_next(job.id, due_at=job.next_run_at, version=job.version)
+
+    def _forget(self, job_id: UUID) -> None:
+        self._gate.revoke(job_id, reason="the job was deleted before the run started")
+        self._agenda.remove(job_id)
+
+    def _existing(self, job_id: UUID) -> Job:
+        job = self._store.job(job_id)
+        if job is None:
+            raise JobNotFound
+        return job
+
+    def _require_function(self, name: str) -> None:
+        if name not in self.functions:
+            raise UnknownFunction(name)
+
+    def _manual_run(self, job: Job, *, has_thread: bool) -> Run:
+        now = self._clock.now()
+        return Run(
+            id=self._new_id(),
+            job_id=job.id,
+            function_name=job.function_name,
+            trigger=Trigger.MANUAL,
+            scheduled_for=now,
+            state=RunState.RUNNING,
+            node=self.node,
+            started_at=now if has_thread else None,
+            lateness_ms=0.0 if has_thread else None,
+        )
+
+    def _keep_manual_run(self, assignment: Assignment) -> None:
+        run = assignment.run
+        try:
+            in_the_way = self._store.add_manual_run(run, ended=self._recorder.waiting_run_ids())
+        except StoreUnavailable:
+            # Perhaps it is on record, and its caller is told that it is not: then it must end there without a start.
+            # The outcome carries ticket and permit home, and is recorded as soon as the store answers.
+            self._end_unstarted(assignment, "the database did not answer when it was requested")
+            raise
+        except BaseException:
+            self._withdraw(run)
+            raise
+        if in_the_way is not None:
+            self._withdraw(run)
+            raise RunInTheWay(in_the_way)
+
+    def _withdraw(self, run: Run) -> None:
+        self._gate.close(run.id)
+        self._agenda.give_back()
+
+    def _submit(self, assignment: Assignment) -> None:
+        try:
+            self._pool.submit(self._run_path, assignment)
+        except RuntimeError as error:
+            # The pool may have queued it all the same ("can't start new thread"): the gate must refuse it then.
+            self._end_unstarted(assignment, f"no thread could be started for it: {error}")
+
+    def _end_unstarted(self, assignment: Assignment, reason: str) -> None:
+        self._gate.refuse(assignment.run.id, reason=reason)
+        self._recorder.put(not_started(assignment, reason=reason, at=self._clock.now()))
+
+    def _after_recording(self, outcome: Outcome) -> None:
+        # An outcome may come twice (abandoned at a stop, then returned): its permit comes back once.
+        if self._gate.close(outcome.run_id):
+            self._agenda.give_back()
+
+    def _abandon_runs(self) -> int:
+        reason = "the scheduler stopped before the run started"
+        waiting, entered = self._gate.shut(reason)
+        for assignment in waiting:
+            self._end_unstarted(assignment, reason)
+        over = self._recorder.waiting_run_ids()
+        running = [assignment.run for assignment in entered if assignment.run.id not in over]
+        for run in running:
+            log.warning("run abandoned", run_id=str(run.id), job_id=str(run.job_id))
+            self._recorder.put(_lost_at_stop(run, self._clock.now()))
+        return len(running)
+
+    def _store_latency_ms(self) -> float | None:
+        begun = self._clock.monotonic()
+        try:
+            self._store.check()
+        except StoreUnavailable:
+            return None
+        return round((self._clock.monotonic() - begun) * 1_000, 3)
+
+
+def _lost_at_stop(run: Run, now: datetime) -> Outcome:
+    return Outcome(
+        run_id=run.id,
+        job_id=run.job_id,
+        state=RunState.LOST,
+        finished_at=now,
+        started_at=run.started_at,
+        lateness_ms=None if run.started_at is None else milliseconds(run.started_at - run.scheduled_for),
+        reason="still running when the scheduler stopped and its grace was over",
+    )

@@ -1,0 +1,22 @@
+"""What job authors import: `@register_job`, the registry it fills, and the context a function may ask for."""
+
+from registry.context import RunContext
+from registry.errors import DuplicateFunction, ModuleNotLoaded, RegistryError, UnsuitableFunction
+from registry.function import JobFunction, Parameter
+from registry.functions import JOB_REGISTRY, FunctionRegistry, register_job
+from registry.loading import load_modules, load_package
+
+__all__ = [
+    "JOB_REGISTRY",
+    "DuplicateFunction",
+    "FunctionRegistry",
+    "JobFunction",
+    "ModuleNotLoaded",
+    "Parameter",
+    "RegistryError",
+    "RunContext",
+    "UnsuitableFunction",
+    "load_modules",
+    "load_package",
+    "register_job",
+]

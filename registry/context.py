@@ -1,0 +1,19 @@
+"""The small read-only context of a run, for functions that take a `run` argument."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What a function may know about the run it is called for.
+
+    `id` is the run's UUID as text. `scheduled_for` is the instant the run was due, aware, in UTC; for a manual run the
+    instant of the request. `attempt` counts from 1. `log` is a structlog logger with the run's keys already bound.
+    """
+
+    id: str
+    scheduled_for: datetime
+    attempt: int
+    log: Any

@@ -1,0 +1,43 @@
+"""Column types: instants that cannot lose their zone, and words from an enumeration."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import DateTime, Dialect, Enum, String, TypeDecorator
+from sqlalchemy.types import TypeEngine
+
+INSTANT_TEXT_LENGTH = len("2026-11-23 10:00:00.000000+00:00")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An instant: aware in any zone going in, aware UTC coming out. A naive value is refused.
+
+    SQLite has no type for it, and SQLAlchemy's own silently drops the offset there. It is kept as text of constant
+    length that sorts as time, which SQLite's date functions also read.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[datetime] | TypeEngine[str]:
+        if dialect.name == "sqlite":
+            return dialect.type_descriptor(String(INSTANT_TEXT_LENGTH))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
+        if value is None:
+            return None
+        if value.utcoffset() is None:
+            raise ValueError(f"{value!r} has no time zone: instants are aware")
+        in_utc = value.astimezone(UTC)
+        return in_utc.isoformat(" ", "microseconds") if dialect.name == "sqlite" else in_utc
+
+    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        return datetime.fromisoformat(value) if isinstance(value, str) else value.astimezone(UTC)
+
+
+def word_of(words: type[StrEnum]) -> Enum:
+    """A column that holds one of the words, as text: a new word needs no migration."""
+    return Enum(words, native_enum=False, length=16, values_callable=lambda each: [word.value for word in each])

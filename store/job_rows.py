@@ -1,0 +1,98 @@
+"""Jobs as rows: reading, writing, listing. Every function works inside the caller's transaction."""
+
+from collections.abc import Collection
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+
+from engine.nouns import DueHint, Job
+from store.tables import IS_SCHEDULED, jobs
+
+# A job's fields in their order, each with its column: a field without one fails here, at import.
+_COLUMN_OF = {field.name: jobs.c["job_metadata" if field.name == "metadata" else field.name] for field in fields(Job)}
+# An edit leaves alone what only runs change, and they change it without a new version.
+_NOT_EDITED = {"id", "created_at", "last_run_at"}
+
+_SELECT = select(*_COLUMN_OF.values())
+_BY_ID = _SELECT.where(jobs.c.id == bindparam("job_id"))
+_BY_IDS = _SELECT.where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+_PAGE = _SELECT.order_by(jobs.c.created_at, jobs.c.id).limit(bindparam("limit"))
+_PAGE_AFTER = _PAGE.where(
+    tuple_(jobs.c.created_at, jobs.c.id)
+    > tuple_(bindparam("created_at", type_=jobs.c.created_at.type), bindparam("job_id", type_=jobs.c.id.type))
+)
+_OVERDUE = (
+    _SELECT.where(IS_SCHEDULED, jobs.c.next_run_at <= bindparam("due_before"))
+    .order_by(jobs.c.id)
+    .limit(bindparam("limit"))
+)
+_OVERDUE_AFTER = _OVERDUE.where(jobs.c.id > bindparam("after"))
+_HINTS = (
+    select(jobs.c.id, jobs.c.next_run_at, jobs.c.version)
+    .where(IS_SCHEDULED, jobs.c.next_run_at.is_not(None))
+    .order_by(jobs.c.id)
+    .limit(bindparam("limit"))
+)
+_HINTS_AFTER = _HINTS.where(jobs.c.id > bindparam("after"))
+_PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.function_name)
+_INSERT = insert(jobs)
+_REPLACE = update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("expected_version"))
+_DELETE = delete(jobs).where(jobs.c.id == bindparam("job_id"))
+_DELETE_ALL = delete(jobs).returning(jobs.c.id)
+
+
+def insert_job(connection: Connection, job: Job) -> None:
+    connection.execute(_INSERT, _row_of(job))
+
+
+def find_job(connection: Connection, job_id: UUID) -> Job | None:
+    row = connection.execute(_BY_ID, {"job_id": job_id}).first()
+    return None if row is None else Job(*row)
+
+
+def find_jobs(connection: Connection, job_ids: Collection[UUID]) -> list[Job]:
+    return [Job(*row) for row in connection.execute(_BY_IDS, {"job_ids": list(job_ids)})]
+
+
+def page_of_jobs(connection: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[Job]:
+    if after is None:
+        rows = connection.execute(_PAGE, {"limit": limit})
+    else:
+        rows = connection.execute(_PAGE_AFTER, {"created_at": after[0], "job_id": after[1], "limit": limit})
+    return [Job(*row) for row in rows]
+
+
+def page_of_overdue_jobs(connection: Connection, due_before: datetime, after: UUID | None, limit: int) -> list[Job]:
+    statement = _OVERDUE if after is None else _OVERDUE_AFTER
+    rows = connection.execute(statement, {"due_before": due_before, "after": after, "limit": limit})
+    return [Job(*row) for row in rows]
+
+
+def page_of_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
+    statement = _HINTS if after is None else _HINTS_AFTER
+    return [DueHint(*row) for row in connection.execute(statement, {"after": after, "limit": limit})]
+
+
+def count_jobs_per_function(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute(_PER_FUNCTION).all())
+
+
+def replace_job(connection: Connection, job: Job, expected_version: int) -> bool:
+    edited = {name: value for name, value in _row_of(job).items() if name not in _NOT_EDITED}
+    parameters = {"job_id": job.id, "expected_version": expected_version}
+    return connection.execute(_REPLACE.values(edited), parameters).rowcount == 1
+
+
+def delete_job(connection: Connection, job_id: UUID) -> bool:
+    return connection.execute(_DELETE, {"job_id": job_id}).rowcount == 1
+
+
+def delete_all_jobs(connection: Connection) -> list[UUID]:
+    return list(connection.execute(_DELETE_ALL).scalars())
+
+
+def _row_of(job: Job) -> dict[str, Any]:
+    return {column.name: getattr(job, name) for name, column in _COLUMN_OF.items()}

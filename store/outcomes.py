@@ -1,0 +1,113 @@
+"""How runs ended, and what that makes of their jobs. Transitions are guarded: only a running run ends (law 6)."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from engine.nouns import BAD_ENDS, JobStatus, Outcome, RunState
+from store.tables import IS_RUNNING, jobs, runs
+
+# Rows are locked in the order of their ids, here and below: two nodes that record at once wait, and never deadlock.
+_STILL_RUNNING = (
+    select(runs.c.id)
+    .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_RUNNING)
+    .order_by(runs.c.id)
+    .with_for_update()
+)
+_FINISH = (
+    update(runs)
+    .where(runs.c.id == bindparam("run_id"), IS_RUNNING)
+    .values({name: bindparam(f"new_{name}") for name in (
+        "state", "started_at", "finished_at", "lateness_ms", "duration_ms",
+        "error_type", "error_message", "error_traceback", "result", "reason",
+    )})
+)  # fmt: skip
+_IN_STATUS = (
+    select(jobs.c.id)
+    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)), jobs.c.status == bindparam("status"))
+    .order_by(jobs.c.id)
+    .with_for_update()
+)
+_SET_STATUS = (
+    update(jobs).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).values(status=bindparam("new_status"))
+)
+_RESTORE = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"), jobs.c.last_run_at == bindparam("claimed"))
+    .values(last_run_at=bindparam("before"))
+)
+_JOBS_OF_RUNNING = select(runs.c.job_id).where(IS_RUNNING)
+_FAIL_JOBS_OF_RUNNING = (
+    update(jobs)
+    .where(jobs.c.id.in_(_JOBS_OF_RUNNING), jobs.c.status == JobStatus.ACTIVE)
+    .values(status=JobStatus.FAILED)
+)
+_LOSE_RUNNING = (
+    update(runs)
+    .where(IS_RUNNING)
+    .values(state=RunState.LOST, finished_at=bindparam("at"), reason=bindparam("why"), duration_ms=None)
+)
+
+
+def finish_runs(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUID]:
+    """Record the ends of those runs that are still running; returns the ids of the others."""
+    run_ids = {outcome.run_id for outcome in outcomes}
+    running = set(connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}).scalars())
+    applied = sorted((outcome for outcome in outcomes if outcome.run_id in running), key=lambda each: each.job_id)
+    if applied:
+        connection.execute(_FINISH, [_finish(outcome) for outcome in applied])
+        _tell_jobs(connection, applied)
+        _restore_last_runs(connection, applied)
+    return run_ids - running
+
+
+def lose_running_runs(connection: Connection, finished_at: datetime, reason: str) -> int:
+    """End every running run as lost, and its job as failed; returns how many there were."""
+    connection.execute(_FAIL_JOBS_OF_RUNNING)
+    return connection.execute(_LOSE_RUNNING, {"at": finished_at, "why": reason}).rowcount
+
+
+def _tell_jobs(connection: Connection, applied: Sequence[Outcome]) -> None:
+    """Let the last outcome that says anything decide on each job, as if they were recorded one by one."""
+    last = {each.job_id: each.state for each in applied if each.state in BAD_ENDS or each.state is RunState.SUCCEEDED}
+    failed = [job_id for job_id, state in last.items() if state in BAD_ENDS]
+    succeeded = [job_id for job_id, state in last.items() if state not in BAD_ENDS]
+    _change_status(connection, failed, old=JobStatus.ACTIVE, new=JobStatus.FAILED)
+    _change_status(connection, succeeded, old=JobStatus.FAILED, new=JobStatus.ACTIVE)
+
+
+def _change_status(connection: Connection, job_ids: Sequence[UUID], *, old: JobStatus, new: JobStatus) -> None:
+    # Nearly always there is nothing to change, and a read is all it costs.
+    changing = job_ids and list(connection.execute(_IN_STATUS, {"job_ids": job_ids, "status": old}).scalars())
+    if changing:
+        connection.execute(_SET_STATUS, {"job_ids": changing, "new_status": new})
+
+
+def _restore_last_runs(connection: Connection, applied: Sequence[Outcome]) -> None:
+    restores = [
+        {"job_id": each.job_id, "claimed": each.restore_last_run_at.claimed, "before": each.restore_last_run_at.before}
+        for each in applied
+        if each.restore_last_run_at is not None
+    ]
+    if restores:
+        connection.execute(_RESTORE, restores)
+
+
+def _finish(outcome: Outcome) -> dict[str, Any]:
+    error = outcome.error
+    return {
+        "run_id": outcome.run_id,
+        "new_state": outcome.state,
+        "new_started_at": outcome.started_at,
+        "new_finished_at": outcome.finished_at,
+        "new_lateness_ms": outcome.lateness_ms,
+        "new_duration_ms": outcome.duration_ms,
+        "new_error_type": error and error.type,
+        "new_error_message": error and error.message,
+        "new_error_traceback": error and error.traceback,
+        "new_result": outcome.result_json,
+        "new_reason": outcome.reason,
+    }

@@ -1,0 +1,166 @@
+"""The store: every verb of the engine and every read of the API, each one transaction, from any thread."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DataError, IntegrityError
+
+from engine.errors import StoreUnavailable
+from engine.nouns import Advance, DueHint, Job, Outcome, Run, RunState
+from store import claims, job_rows, outcomes, run_rows
+from store.failures import failures_translated
+from store.locks import HeldLock
+from store.tables import jobs
+
+log = structlog.get_logger(__name__)
+
+HINTS_PER_READ = 5_000
+"""Due hints read in one transaction: a million jobs must not stand in memory, nor one read keep the log growing."""
+
+_ANYTHING = select(jobs.c.version).limit(1)
+
+# What a row that can never be stored raises: a constraint, a value no column takes, text no database takes.
+_POISON = (IntegrityError, DataError, ValueError)
+
+
+class SqlStore:
+    """Implements engine.ports.Store. Comes from open_store, which has made sure that nobody else writes."""
+
+    def __init__(self, writing: Engine, reading: Engine, *, lock: HeldLock, close: Callable[[], None]) -> None:
+        self._writing_database = writing
+        self._reading_database = reading
+        self._lock = lock
+        self._close = close
+        self._is_closed = False
+
+    def close(self) -> None:
+        """Let go of the connections and of the lock. Verbs called later raise StoreUnavailable."""
+        self._is_closed = True
+        self._close()
+
+    def add_job(self, job: Job) -> None:
+        with self._writing() as connection:
+            job_rows.insert_job(connection, job)
+
+    def job(self, job_id: UUID) -> Job | None:
+        with self._reading() as connection:
+            return job_rows.find_job(connection, job_id)
+
+    def jobs_by_id(self, job_ids: Collection[UUID]) -> list[Job]:
+        with self._reading() as connection:
+            return job_rows.find_jobs(connection, job_ids)
+
+    def jobs_page(self, *, after: tuple[datetime, UUID] | None, limit: int) -> list[Job]:
+        """Jobs in the order of `(created_at, id)`, from the one after `after` on."""
+        with self._reading() as connection:
+            return job_rows.page_of_jobs(connection, after, limit)
+
+    def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None) -> bool:
+        with self._writing() as connection:
+            is_replaced = job_rows.replace_job(connection, job, expected_version)
+            if is_replaced:
+                run_rows.insert_runs(connection, [dropped])
+            return is_replaced
+
+    def delete_job(self, job_id: UUID) -> bool:
+        with self._writing() as connection:
+            return job_rows.delete_job(connection, job_id)
+
+    def delete_all_jobs(self) -> list[UUID]:
+        with self._writing() as connection:
+            return job_rows.delete_all_jobs(connection)
+
+    def jobs_per_function(self) -> dict[str, int]:
+        with self._reading() as connection:
+            return job_rows.count_jobs_per_function(connection)
+
+    def due_hints(self) -> Iterator[DueHint]:
+        after: UUID | None = None
+        while True:
+            with self._reading() as connection:
+                hints = job_rows.page_of_hints(connection, after, HINTS_PER_READ)
+            yield from hints
+            if len(hints) < HINTS_PER_READ:
+                return
+            after = hints[-1].job_id
+
+    def overdue_jobs(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[Job]:
+        with self._reading() as connection:
+            return job_rows.page_of_overdue_jobs(connection, due_before, after, limit)
+
+    def advance(self, advances: Sequence[Advance], *, ended: Collection[UUID] = ()) -> dict[UUID, Run | None]:
+        try:
+            with self._writing() as connection:
+                return claims.advance_jobs(connection, advances, ended)
+        except _POISON:
+            return self._advance_one_by_one(advances, ended)
+
+    def add_manual_run(self, run: Run, *, ended: Collection[UUID] = ()) -> UUID | None:
+        with self._writing() as connection:
+            return claims.add_manual_run(connection, run, ended)
+
+    def running_run_ids(self, run_ids: Collection[UUID]) -> set[UUID]:
+        with self._reading() as connection:
+            return run_rows.running_among(connection, run_ids)
+
+    def run(self, run_id: UUID) -> Run | None:
+        with self._reading() as connection:
+            return run_rows.find_run(connection, run_id)
+
+    def runs_page(
+        self, *, job_id: UUID | None, state: RunState | None, before: tuple[datetime, UUID] | None, limit: int
+    ) -> list[Run]:
+        """Runs in the reverse order of `(scheduled_for, id)`, from the one before `before` on."""
+        with self._reading() as connection:
+            return run_rows.page_of_runs(connection, job_id=job_id, state=state, before=before, limit=limit)
+
+    def has_runs(self, job_id: UUID) -> bool:
+        """Whether there is history of a job, which may be deleted."""
+        with self._reading() as connection:
+            return run_rows.has_runs(connection, job_id)
+
+    def finish(self, outcomes_: Sequence[Outcome]) -> set[UUID]:
+        with self._writing() as connection:
+            return outcomes.finish_runs(connection, outcomes_)
+
+    def lose_running_runs(self, *, finished_at: datetime, reason: str) -> int:
+        with self._writing() as connection:
+            return outcomes.lose_running_runs(connection, finished_at, reason)
+
+    def check(self) -> None:
+        with self._reading() as connection:
+            connection.execute(_ANYTHING).all()
+        self._lock.check()
+
+    def _advance_one_by_one(self, advances: Sequence[Advance], ended: Collection[UUID]) -> dict[UUID, Run | None]:
+        """Keep one job's impossible row from holding up every other job's slots."""
+        recorded: dict[UUID, Run | None] = {}
+        for advance in advances:
+            try:
+                with self._writing() as connection:
+                    recorded |= claims.advance_jobs(connection, [advance], ended)
+            except _POISON as error:
+                # The driver's words, where it has any, say it all: a traceback would add a page for each of many jobs.
+                reason = str(getattr(error, "orig", error))
+                log.error("slot not recorded", job_id=str(advance.job_id), error=reason)  # noqa: TRY400
+        return recorded
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with failures_translated(), self._open(self._writing_database).begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with failures_translated(), self._open(self._reading_database).begin() as connection:
+            yield connection
+
+    def _open(self, database: Engine) -> Engine:
+        # A closed pool would quietly open new connections, without the lock.
+        if self._is_closed:
+            raise StoreUnavailable("the store is closed")
+        return database

@@ -1,0 +1,72 @@
+"""SQLite as DESIGN section 7 wants it: one file, one process, one writer at a time, readers beside it."""
+
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+
+from store.locks import FileLock, take_file_lock
+from store.sqlite_file import refuse_unusable_file
+
+BUSY_SECONDS = 5.0
+"""How long SQLite waits for another program (a backup, a shell) to let go of the file."""
+
+POOL_WAIT_SECONDS = 10.0
+"""How long a thread waits for a connection; longer than BUSY_SECONDS, so that the cause is reported, not the queue."""
+
+READERS = 8
+
+LOG_LIMIT_BYTES = 64 * 1024 * 1024
+"""What the write-ahead log is cut back to after it was longer (law 10)."""
+
+_FOR_WRITING = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    f"PRAGMA journal_size_limit={LOG_LIMIT_BYTES}",
+)
+_FOR_READING = ("PRAGMA query_only=ON",)
+
+
+class SqliteBackend:
+    """A database in one file of this host."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def refuse_unusable(self) -> None:
+        refuse_unusable_file(self.path)
+
+    def take_lock(self, wait_seconds: float) -> FileLock:
+        return take_file_lock(self.path, wait_seconds)
+
+    def writing_database(self) -> Engine:
+        # One connection: threads queue for it here, in order and with a time-out, not in SQLite's unfair busy loop.
+        # IMMEDIATE, because a transaction that reads first and then writes fails or loses updates otherwise.
+        return _database(self.path, connections=1, pragmas=_FOR_WRITING, begin="BEGIN IMMEDIATE")
+
+    def reading_database(self) -> Engine:
+        return _database(self.path, connections=READERS, pragmas=_FOR_READING, begin="BEGIN")
+
+
+def _database(path: Path, *, connections: int, pragmas: tuple[str, ...], begin: str) -> Engine:
+    database = create_engine(
+        URL.create("sqlite+pysqlite", database=str(path)),
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_SECONDS,
+        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},  # the time-out is SQLite's busy_timeout
+        hide_parameters=True,
+    )
+
+    def prepare(connection: SqliteConnection, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins no transactions of its own: `begin` does
+        for pragma in pragmas:
+            connection.execute(pragma).close()
+
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(database, "connect", prepare)
+    event.listen(database, "begin", start)
+    return database

@@ -1,0 +1,57 @@
+"""The real application over a real engine and a real SQLite file; only time stands still."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+
+from api.application import attach_service, create_app
+from store import SqlStore, open_store
+from tests.fakes import Node, running
+
+
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[EventDict]]:
+    """What is logged, kept as facts: a traceback made readable takes seconds."""
+    with capture_logs() as captured:
+        yield captured
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    opened = open_store(f"sqlite:///{tmp_path}/scheduler.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def node(store: SqlStore) -> Iterator[Node]:
+    node = Node(store)
+    for name in ("dummy_number_crunch", "print_hello", "log_time"):
+        node.functions.register(name, _do_nothing)
+    with running(node):
+        yield node
+
+
+@pytest.fixture
+def app(node: Node, store: SqlStore) -> FastAPI:
+    app = create_app(version="1.2.3")
+    attach_service(app, scheduler=node.scheduler, store=store, clock=node.clock)
+    return app
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app) as client:
+        yield client
+
+
+def _do_nothing(job_id: str) -> None:
+    """Do nothing at all.
+
+    And say so.
+    """

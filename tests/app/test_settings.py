@@ -1,0 +1,182 @@
+"""Settings from the environment and `.env`."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings, SettingsError, load_settings
+
+POSTGRESQL = "postgresql+psycopg://scheduler:hunter2@db:5432/schedulerdb"
+
+
+@pytest.fixture(autouse=True)
+def _empty_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def _refusal() -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    return str(caught.value)
+
+
+def test_without_any_variable_the_defaults_hold() -> None:
+    settings = load_settings()
+    assert settings.model_dump() == {
+        "env": "development",
+        "database_url": "sqlite:///./scheduler.db",
+        "log_level": "INFO",
+        "log_format": "console",
+        "job_modules": (),
+        "pool_size": 16,
+        "stop_grace_seconds": 8.0,
+    }
+
+
+def test_the_original_readmes_development_file_works(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("ENV=development\nDATABASE_URL=sqlite:///./scheduler.db\nLOG_LEVEL=DEBUG\n")
+    assert load_settings().log_level == "DEBUG"
+
+
+def test_the_original_readmes_production_example_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql+psycopg2://scheduler:schedulerpass@db:5432/schedulerdb"
+    monkeypatch.setenv("ENV", "production")
+    monkeypatch.setenv("DATABASE_URL", url)
+    assert load_settings().database_url == url
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("POOL_SIZE=3\nSTOP_GRACE_SECONDS=1.5\n")
+    monkeypatch.setenv("POOL_SIZE", "4")
+    settings = load_settings()
+    assert (settings.pool_size, settings.stop_grace_seconds) == (4, 1.5)
+
+
+def test_unknown_variables_are_nobodys_business(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SOMETHING_ELSE=1\nPORT=what\n")
+    assert load_settings() == Settings()
+
+
+def test_settings_do_not_change() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        load_settings().pool_size = 2
+
+
+@pytest.mark.parametrize("given", ["warning", "WARNING", " Warning "])
+def test_the_log_level_is_read_in_any_case(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", given)
+    assert load_settings().log_level == "WARNING"
+
+
+@pytest.mark.parametrize(
+    ("env", "chosen", "used"),
+    [
+        ("production", None, "json"),
+        ("production", "console", "console"),
+        ("development", None, "console"),
+        ("development", "JSON", "json"),
+    ],
+)
+def test_the_log_format_follows_the_environment_unless_chosen(
+    env: str, chosen: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENV", env)
+    monkeypatch.setenv("DATABASE_URL", POSTGRESQL)
+    if chosen is not None:
+        monkeypatch.setenv("LOG_FORMAT", chosen)
+    assert load_settings().log_format == used
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ("", ()),
+        (" , ", ()),
+        ("team.jobs", ("team.jobs",)),
+        (" team.jobs , team.reports,", ("team.jobs", "team.reports")),
+    ],
+)
+def test_job_modules_are_split_at_commas(given: str, names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOB_MODULES", given)
+    assert load_settings().job_modules == names
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        ("ENV", "staging", "development or production"),
+        ("ENV", "", "development or production"),
+        ("LOG_LEVEL", "verbose", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        ("LOG_FORMAT", "xml", "json or console"),
+        ("POOL_SIZE", "0", "from 1 to 1000"),
+        ("POOL_SIZE", "1001", "from 1 to 1000"),
+        ("POOL_SIZE", "many", "from 1 to 1000"),
+        ("STOP_GRACE_SECONDS", "-1", "from 0 to 3600"),
+        ("STOP_GRACE_SECONDS", "nan", "from 0 to 3600"),
+        ("STOP_GRACE_SECONDS", "inf", "from 0 to 3600"),
+        ("JOB_MODULES", "team/jobs.py", "dotted module names"),
+        ("JOB_MODULES", "team..jobs", "dotted module names"),
+        ("DATABASE_URL", "", "sqlite:///FILE"),
+        ("DATABASE_URL", "sqlite://", "sqlite:///FILE"),
+        ("DATABASE_URL", "sqlite:///:memory:", "sqlite:///FILE"),
+        ("DATABASE_URL", "sqlite:///file:x?mode=memory&uri=true", "sqlite:///FILE"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name_with_what_is_wanted(
+    name: str, given: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, given)
+    refusal = _refusal()
+    assert refusal.casefold().startswith(f"{name} is '{given}'".casefold())
+    assert wanted in refusal
+    assert "\n" not in refusal
+
+
+def test_each_wrong_variable_gets_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POOL_SIZE", "0")
+    monkeypatch.setenv("LOG_LEVEL", "loud")
+    assert [line.split()[0] for line in _refusal().splitlines()] == ["LOG_LEVEL", "POOL_SIZE"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql+pymysql://scheduler:hunter2@db/jobs",
+        "sqlite+aiosqlite:///hunter2.db",
+        "postgresql+asyncpg://scheduler:hunter2@db/jobs",
+        "postgresql+psycopg://scheduler:hunter2@db:port/jobs",
+        "scheduler:hunter2@db",
+        "hunter2",
+    ],
+)
+def test_a_refused_database_url_never_shows_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert str(caught.value).startswith("DATABASE_URL is ")
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_a_password_is_not_in_the_settings_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", POSTGRESQL)
+    assert "hunter2" not in repr(load_settings())
+
+
+@pytest.mark.parametrize("url", [None, "sqlite:///./scheduler.db"])
+def test_production_refuses_sqlite_and_names_both_variables(url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENV", "production")
+    if url is not None:
+        monkeypatch.setenv("DATABASE_URL", url)
+    refusal = _refusal()
+    assert "ENV=production" in refusal
+    assert "DATABASE_URL" in refusal
+    assert "\n" not in refusal
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"ENV=\xff\xfe\n")
+    assert _refusal().startswith(".env can't be read")

@@ -1,0 +1,23 @@
+"""A node over a real SQLite file, under a manual clock."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from store import SqlStore, open_store
+from tests.fakes import Node
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqlStore]:
+    opened = open_store(f"sqlite:///{tmp_path}/scheduler.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def node(store: SqlStore) -> Iterator[Node]:
+    started = Node(store).start()
+    yield started
+    started.stop()

@@ -1,0 +1,203 @@
+"""The one fake of the tests: time. `ManualClock` drives the engine's real threads; `Node` is an engine to drive."""
+
+import threading
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from engine.nouns import Job, JobStatus, Run
+from engine.ports import Store
+from engine.requests import JobDraft
+from engine.scheduler import Scheduler
+from registry import FunctionRegistry
+
+NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+REAL_SECONDS = 20.0
+"""How long a test waits, in real time, for something that should happen at once; then it fails."""
+
+
+@dataclass(eq=False)
+class Sleeper:
+    """A thread inside `ManualClock.wait`."""
+
+    condition: threading.Condition
+    wake_at: float
+
+
+class ManualClock:
+    """A clock that stands still until it is told to advance. `wait` parks the caller without any real time-out."""
+
+    def __init__(self, start: datetime = NOON) -> None:
+        self._changed = threading.Condition()
+        self._zero = start
+        self._elapsed = 0.0
+        self._sleepers: set[Sleeper] = set()
+        self.parkings = 0
+
+    def now(self) -> datetime:
+        return self._zero + timedelta(microseconds=round(self._elapsed * 1_000_000))
+
+    def monotonic(self) -> float:
+        return self._elapsed
+
+    def wait(self, condition: threading.Condition, seconds: float) -> None:
+        sleeper = Sleeper(condition, self._elapsed + max(seconds, 0.0))
+        with self._changed:
+            self._sleepers.add(sleeper)
+            self.parkings += 1
+            self._changed.notify_all()
+        # Nothing is lost in between: `condition` is held, and whoever wakes us must hold it too.
+        condition.wait()
+        with self._changed:
+            self._sleepers.discard(sleeper)
+
+    def step_wall(self, seconds: float) -> None:
+        """Set the wall clock without any time passing, as an operator or NTP does."""
+        self._zero += timedelta(seconds=seconds)
+
+    def sleeps_until(self, condition: threading.Condition) -> float | None:
+        """When, on the monotonic clock, the thread parked on `condition` wakes by itself; None if none is parked."""
+        with self._changed:
+            return min((one.wake_at for one in self._sleepers if one.condition is condition), default=None)
+
+    def await_parking(self, *, after: int) -> None:
+        """Wait until some thread parks (again)."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.parkings > after, REAL_SECONDS), "no thread parked"
+
+    def advance_to_next(self, limit: float) -> bool:
+        """Move to the next time a parked thread wakes, or to `limit`; says whether it woke anyone."""
+        with self._changed:
+            target = min([limit, *(one.wake_at for one in self._sleepers)])
+            self._elapsed = target = max(target, self._elapsed)
+            woken = [one for one in self._sleepers if one.wake_at <= target]
+            self._sleepers.difference_update(woken)
+        for sleeper in woken:
+            with sleeper.condition:
+                sleeper.condition.notify_all()
+        return bool(woken)
+
+
+class Node:
+    """A scheduler over a real store under a manual clock, with functions that a test registers as it goes."""
+
+    def __init__(self, store: Store, clock: ManualClock | None = None, *, pool_size: int = 4, **options: Any) -> None:
+        self.clock = clock or ManualClock()
+        self.store: Any = store
+        self.functions = FunctionRegistry()
+        self.calls: list[tuple[str, datetime]] = []
+        self.functions.register("note", self._note)
+        options.setdefault("max_wait_seconds", 86_400.0)
+        self.scheduler = Scheduler(
+            store=store, functions=self.functions, clock=self.clock, pool_size=pool_size, **options
+        )
+        self._agenda = self.scheduler._agenda
+
+    def start(self) -> "Node":
+        self.scheduler.start()
+        self.settle()
+        return self
+
+    def stop(self, *, grace_seconds: float = 0.0) -> None:
+        self.scheduler.stop(grace_seconds=grace_seconds)
+
+    def add(self, **overrides: Any) -> Job:
+        """Create a job: every 10 s, calling `note`, unless said otherwise."""
+        fields: dict[str, Any] = {
+            "name": "a job",
+            "function_name": "note",
+            "interval_seconds": None if "cron_expression" in overrides else 10.0,
+            "cron_expression": None,
+            "metadata": {},
+            "status": JobStatus.ACTIVE,
+        }
+        return self.scheduler.create_job(JobDraft(**(fields | overrides)))
+
+    def advance(self, seconds: float, *, runs_end: bool = True) -> None:
+        """Let that much time pass, stopping wherever a thread wakes; by default each run ends before time goes on."""
+        limit = self.clock.monotonic() + seconds
+        self.settle(runs_end=runs_end)
+        while True:
+            woke = self.clock.advance_to_next(limit)
+            self.settle(runs_end=runs_end)
+            if not woke and self.clock.monotonic() >= limit:
+                return
+
+    def step_wall(self, seconds: float) -> None:
+        """Set the wall clock, and let the capped wait of the timer end, as it would a moment later."""
+        self.clock.step_wall(seconds)
+        with self._agenda.condition:
+            self._agenda.condition.notify_all()
+
+    def settle(self, *, runs_end: bool = True) -> None:
+        """Wait until the timer has nothing to do now, and, by default, until every run is recorded."""
+        while True:
+            parkings = self.clock.parkings
+            if self._is_settled(runs_end=runs_end):
+                return
+            self.clock.await_parking(after=parkings)
+
+    def runs(self, job: Job | None = None) -> list[Run]:
+        """The history, oldest first."""
+        page: list[Run] = self.store.runs_page(job_id=job and job.id, state=None, before=None, limit=500)
+        return page[::-1]
+
+    def job(self, job: Job) -> Job:
+        """The job as it is stored now."""
+        stored: Job | None = self.store.job(job.id)
+        assert stored is not None
+        return stored
+
+    def _note(self, job_id: str) -> None:
+        self.calls.append((job_id, self.clock.now()))
+
+    def _is_settled(self, *, runs_end: bool) -> bool:
+        agenda = self._agenda
+        with agenda.condition:
+            wakes_at = self.clock.sleeps_until(agenda.condition)
+            if wakes_at is None:
+                return False
+            if runs_end and agenda._free < agenda.permits:
+                return False
+            head_due_at = agenda._heap.head_due_at()
+            if head_due_at is None or agenda._free <= 0:
+                return True
+            # Notified, perhaps, but not awake yet: it will find something earlier than what it sleeps for.
+            due_in = (head_due_at - self.clock.now()).total_seconds()
+            return due_in > 0 and wakes_at <= self.clock.monotonic() + due_in + 1e-6
+
+
+class Latch:
+    """A job function that stays in its call until the test lets it go."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Semaphore(0)
+        self._released = threading.Semaphore(0)
+
+    def __call__(self, job_id: str) -> None:
+        self.entered.release()
+        assert self._released.acquire(timeout=REAL_SECONDS)
+
+    def await_entry(self) -> None:
+        assert self.entered.acquire(timeout=REAL_SECONDS), "the function was not called"
+
+    def release(self) -> None:
+        self._released.release()
+
+
+@contextmanager
+def running(node: Node) -> Any:
+    """The node, started, and stopped at the end whatever the test does."""
+    node.start()
+    try:
+        yield node
+    finally:
+        node.stop()
+
+
+def wait_until(is_so: Callable[[], bool], signal: threading.Condition) -> None:
+    """Wait for a fact that is announced on `signal`."""
+    with signal:
+        assert signal.wait_for(is_so, REAL_SECONDS)

@@ -1,0 +1,225 @@
+"""How runs end, and what that makes of their jobs."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from engine.nouns import BAD_ENDS, Job, JobStatus, Outcome, Restore, Run, RunError, RunState, Trigger
+from store import SqlStore
+from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
+
+ONE_MINUTE = timedelta(minutes=1)
+ERROR = RunError("ValueError", "no such report", "Traceback (most recent call last):\n...")
+OVER = [state for state in RunState if state not in (RunState.RUNNING, RunState.MISSED)]
+
+
+def running(store: SqlStore, **overrides: object) -> tuple[Job, Run]:
+    job = make_job(**overrides)
+    store.add_job(job)
+    advance = make_advance(job)
+    store.advance([advance])
+    assert advance.run is not None
+    return job, advance.run
+
+
+def ending(run: Run, state: RunState, **overrides: object) -> Outcome:
+    return make_outcome(run, state=state, error=ERROR if state is RunState.FAILED else None, **overrides)
+
+
+def status_of(store: SqlStore, job: Job) -> JobStatus:
+    stored = store.job(job.id)
+    assert stored is not None
+    return stored.status
+
+
+def test_a_success_is_recorded_with_its_result(store: SqlStore) -> None:
+    _, run = running(store)
+    result = {"rows": [1, 2.5, None], "text": "Grüße"}
+    outcome = make_outcome(run, result_json='{"rows": [1, 2.5, null], "text": "Grüße"}', lateness_ms=0.25)
+    assert store.finish([outcome]) == set()
+    assert store.run(run.id) == replace(
+        run,
+        state=RunState.SUCCEEDED,
+        finished_at=NOON + timedelta(seconds=1),
+        lateness_ms=0.25,
+        duration_ms=1000.0,
+        result=result,
+    )
+
+
+def test_a_failure_is_recorded_with_its_error(store: SqlStore) -> None:
+    _, run = running(store)
+    store.finish([make_outcome(run, state=RunState.FAILED, error=ERROR, reason="gave up")])
+    stored = store.run(run.id)
+    assert stored is not None
+    assert (stored.state, stored.error, stored.reason) == (RunState.FAILED, ERROR, "gave up")
+
+
+def test_an_error_without_any_text_is_an_error_still(store: SqlStore) -> None:
+    _, run = running(store)
+    store.finish([make_outcome(run, state=RunState.FAILED, error=RunError("", "", ""))])
+    stored = store.run(run.id)
+    assert stored is not None
+    assert stored.error == RunError("", "", "")
+
+
+def test_a_run_that_was_claimed_and_not_started_has_no_start(store: SqlStore) -> None:
+    _, run = running(store)
+    store.finish(
+        [
+            make_outcome(
+                run, state=RunState.SKIPPED, started_at=None, lateness_ms=None, duration_ms=None, reason="paused"
+            )
+        ]
+    )
+    stored = store.run(run.id)
+    assert stored is not None
+    assert (stored.started_at, stored.lateness_ms, stored.duration_ms, stored.reason) == (None, None, None, "paused")
+
+
+@pytest.mark.parametrize("state", OVER)
+def test_every_way_to_end_comes_back(store: SqlStore, state: RunState) -> None:
+    _, run = running(store)
+    store.finish([ending(run, state)])
+    stored = store.run(run.id)
+    assert stored is not None
+    assert stored.state is state
+
+
+@pytest.mark.parametrize("first", OVER)
+def test_a_late_outcome_changes_nothing(store: SqlStore, first: RunState) -> None:
+    job, run = running(store)
+    store.finish([ending(run, first)])
+    run_before, job_before = store.run(run.id), store.job(job.id)
+    late = make_outcome(run, state=RunState.FAILED, error=ERROR, restore_last_run_at=Restore(claimed=NOON, before=None))
+    assert store.finish([late]) == {run.id}
+    assert store.run(run.id) == run_before
+    assert store.job(job.id) == job_before
+
+
+def test_the_outcome_of_an_unknown_run_is_late(store: SqlStore) -> None:
+    unknown = make_run()
+    assert store.finish([make_outcome(unknown)]) == {unknown.id}
+
+
+def test_late_and_timely_outcomes_of_one_batch_are_told_apart(store: SqlStore) -> None:
+    (_, timely), (_, late) = running(store), running(store)
+    store.finish([ending(late, RunState.LOST)])
+    assert store.finish([make_outcome(late), make_outcome(timely)]) == {late.id}
+    stored = store.run(timely.id)
+    assert stored is not None
+    assert stored.state is RunState.SUCCEEDED
+
+
+def test_no_outcomes_change_nothing(store: SqlStore) -> None:
+    assert store.finish([]) == set()
+
+
+@pytest.mark.parametrize("state", OVER)
+@pytest.mark.parametrize("before", [JobStatus.ACTIVE, JobStatus.FAILED])
+def test_the_end_of_a_run_tells_on_its_job(store: SqlStore, before: JobStatus, state: RunState) -> None:
+    job, run = running(store, status=before)
+    store.finish([ending(run, state)])
+    if state in BAD_ENDS:
+        expected = JobStatus.FAILED
+    elif state is RunState.SUCCEEDED:
+        expected = JobStatus.ACTIVE
+    else:
+        expected = before
+    assert status_of(store, job) is expected
+
+
+def test_the_end_of_a_run_leaves_the_version_to_claims_and_edits(store: SqlStore) -> None:
+    job, run = running(store)
+    store.finish([ending(run, RunState.FAILED)])
+    stored = store.job(job.id)
+    assert stored is not None
+    assert stored.version == 2
+
+
+@pytest.mark.parametrize("state", OVER)
+def test_the_end_of_a_run_does_not_wake_a_paused_job(store: SqlStore, state: RunState) -> None:
+    job, run = running(store)
+    paused = replace(job, status=JobStatus.PAUSED, next_run_at=None, version=3)
+    store.replace_job(paused, expected_version=2, dropped=None)
+    store.finish([ending(run, state)])
+    assert status_of(store, job) is JobStatus.PAUSED
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([RunState.FAILED, RunState.SUCCEEDED], JobStatus.ACTIVE),
+        ([RunState.SUCCEEDED, RunState.FAILED], JobStatus.FAILED),
+        ([RunState.FAILED, RunState.SKIPPED], JobStatus.FAILED),
+        ([RunState.SUCCEEDED, RunState.CANCELLED], JobStatus.ACTIVE),
+    ],
+)
+def test_of_several_ends_in_one_batch_the_last_one_counts(
+    store: SqlStore, states: list[RunState], expected: JobStatus
+) -> None:
+    job, first = running(store)
+    second = make_run(job_id=job.id, trigger=Trigger.MANUAL)
+    store.add_manual_run(second, ended={first.id})
+    store.finish([ending(run, state) for run, state in zip([first, second], states, strict=True)])
+    assert status_of(store, job) is expected
+
+
+def test_the_end_of_a_deleted_jobs_run_is_recorded(store: SqlStore) -> None:
+    job, run = running(store)
+    store.delete_job(job.id)
+    assert store.finish([make_outcome(run)]) == set()
+
+
+def test_a_start_that_did_not_happen_is_taken_back(store: SqlStore) -> None:
+    job, run = running(store, last_run_at=NOON - ONE_MINUTE)
+    restore = Restore(claimed=NOON, before=NOON - ONE_MINUTE)
+    store.finish([ending(run, RunState.SKIPPED, restore_last_run_at=restore)])
+    stored = store.job(job.id)
+    assert stored is not None
+    assert stored.last_run_at == NOON - ONE_MINUTE
+
+
+def test_a_start_is_not_taken_back_once_there_was_a_later_one(store: SqlStore) -> None:
+    job, run = running(store)
+    later = make_run(job_id=job.id, trigger=Trigger.MANUAL, started_at=NOON + ONE_MINUTE)
+    store.add_manual_run(later, ended={run.id})
+    restore = Restore(claimed=NOON, before=None)
+    store.finish([ending(run, RunState.SKIPPED, restore_last_run_at=restore)])
+    stored = store.job(job.id)
+    assert stored is not None
+    assert stored.last_run_at == NOON + ONE_MINUTE
+
+
+def test_recovery_loses_what_runs_and_fails_its_jobs(store: SqlStore) -> None:
+    (job, run), (paused, _), (done, finished) = running(store), running(store), running(store)
+    store.finish([make_outcome(finished)])
+    store.replace_job(
+        replace(paused, status=JobStatus.PAUSED, next_run_at=None, version=3), expected_version=2, dropped=None
+    )
+    assert store.lose_running_runs(finished_at=NOON + ONE_MINUTE, reason="its process died") == 2
+    assert store.run(run.id) == replace(
+        run, state=RunState.LOST, finished_at=NOON + ONE_MINUTE, reason="its process died"
+    )
+    assert [status_of(store, each) for each in (job, paused, done)] == [
+        JobStatus.FAILED,
+        JobStatus.PAUSED,
+        JobStatus.ACTIVE,
+    ]
+    assert store.lose_running_runs(finished_at=NOON, reason="again") == 0
+
+
+def test_recovery_loses_runs_of_deleted_jobs_too(store: SqlStore) -> None:
+    job, run = running(store)
+    store.delete_job(job.id)
+    assert store.lose_running_runs(finished_at=NOON, reason="its process died") == 1
+    assert store.running_run_ids([run.id]) == set()
+
+
+def test_running_runs_are_told_from_others(store: SqlStore) -> None:
+    (_, run), (_, over) = running(store), running(store)
+    store.finish([make_outcome(over)])
+    assert store.running_run_ids([run.id, over.id, uuid4()]) == {run.id}
+    assert store.running_run_ids([]) == set()
