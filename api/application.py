@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
 from api import job_routes, run_routes, service_routes
@@ -18,7 +19,8 @@ from engine.scheduler import Scheduler
 
 def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """The application. What it works with is attached, and detached again, by `lifespan` or by a test."""
-    app = FastAPI(
+    # FastAPI itself would have the browser load Swagger and ReDoc from a server outside.
+    app = FastAPIOffline(
         title="Scheduler Microservice",
         description=DESCRIPTION,
         version=version,

@@ -2,11 +2,10 @@
 
 import threading
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from engine.heap import DueHeap
+from engine.heap import DOUBT, DueHeap
 from engine.limits import MAX_CLAIM_BATCH, MAX_WAITING_MANUAL_RUNS
 from engine.nouns import DueHint
 from engine.ports import Clock
@@ -46,8 +45,12 @@ class Agenda:
 
     def fill(self, hints: Iterable[DueHint]) -> None:
         """Push many at once, at start."""
+        filled = DueHeap()
+        # The hints come from the database, page by page: not under the lock (law 5).
+        filled.fill(hints)
         with self.condition:
-            self._heap.fill(hints)
+            filled.fill(self._heap.hints())
+            self._heap = filled
             self.condition.notify_all()
 
     def push(self, hint: DueHint) -> None:
@@ -61,14 +64,14 @@ class Agenda:
         if due_at is not None:
             self.push(DueHint(job_id, due_at, version))
 
-    def push_later(self, hint: DueHint, seconds: float) -> None:
-        """Have the job of a hint come up again in a while."""
-        self.push(replace(hint, due_at=self._clock.now() + timedelta(seconds=seconds)))
+    def push_later(self, job_id: UUID, seconds: float) -> None:
+        """Have the job looked at in a while, unless something is known of it by then: every version is newer than 0."""
+        self.push(DueHint(job_id, self._clock.now() + timedelta(seconds=seconds), version=0))
 
-    def remove(self, job_id: UUID) -> None:
-        """Forget a job that is paused, completed or deleted."""
+    def remove(self, job_id: UUID, *, up_to_version: int = DOUBT) -> None:
+        """Forget a job that is paused, completed or deleted, unless something newer is known of it (law 2)."""
         with self.condition:
-            self._heap.remove(job_id)
+            self._heap.remove(job_id, up_to_version=up_to_version)
 
     def hasten(self, job_id: UUID) -> None:
         """Have the timer look at the job now: what the store says of it is in doubt."""
@@ -115,12 +118,6 @@ class Agenda:
                     return False
                 self._clock.wait(self.condition, min(left, self._max_wait_seconds))
             return True
-
-    def wait(self, seconds: float) -> None:
-        """Wait that long, or until notified or stopped."""
-        with self.condition:
-            if not self._is_stopped:
-                self._clock.wait(self.condition, seconds)
 
     def stop(self) -> None:
         """Hand nothing out any more."""

@@ -108,7 +108,7 @@ def _parse(expression: str) -> CronSchedule:
     if len(texts) != len(FIELDS):
         raise InvalidSchedule(
             FIELD,
-            f'cron_expression "{expression}" has {len(texts)} fields: 5 are wanted, '
+            f'cron_expression "{expression}" has {len(texts)} field{"" if len(texts) == 1 else "s"}: 5 are wanted, '
             'minute hour day-of-month month day-of-week, as in "0 9 * * mon-fri"',
         )
     values = [_values(field, text) for field, text in zip(FIELDS, texts, strict=True)]
@@ -181,7 +181,9 @@ def _bounds(field: Field, text: str, match: re.Match[str]) -> tuple[int, int]:
     first = _number(field, text, match["first"])
     last = first if match["last"] is None else _number(field, text, match["last"])
     if first > last:
-        raise _refusal(field, text, f"a range that goes up is, such as {last}-{first}")
+        is_to_sunday = field.names is WEEKDAYS and last == 0
+        upwards = f"{first}-7" if is_to_sunday else f"{last}-{first}"
+        raise _refusal(field, text, f"a range that goes up, such as {upwards}, is")
     return first, last
 
 
@@ -189,9 +191,8 @@ def _step(field: Field, text: str, match: re.Match[str], width: int) -> int:
     if match["step"] is None:
         return 1
     if not match["star"] and match["last"] is None:
-        raise _refusal(
-            field, text, f"a step after a star or a range is, such as {match['first']}-{field.highest}/{match['step']}"
-        )
+        whole = f"{field.lowest}-{field.highest}"
+        raise _refusal(field, text, f"a step after a star or a range, such as */5 or {whole}/5, is")
     if not match["step"].isdecimal() or not 1 <= int(match["step"]) <= width:
         raise _refusal(field, text, f"a step from 1 to {width} is")
     return int(match["step"])

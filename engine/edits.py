@@ -67,7 +67,12 @@ def _settled(job: Job, described: Job, *, requested: JobStatus | None, now: date
     # The grid moves only when the interval does: a client that repeats its PUT must not put off the next slot for ever.
     anchor_at = now if job.interval_seconds != described.interval_seconds else job.anchor_at
     edited = replace(described, status=status, anchor_at=anchor_at, version=job.version + 1, updated_at=now)
-    if job.is_scheduled and edited.is_scheduled and not has_new_schedule:
+    if has_new_schedule:
+        return _due(edited, now)
+    if status is JobStatus.PAUSED:
+        # Not read: also a job whose stored schedule cannot be read any more can be paused.
+        return replace(edited, next_run_at=None)
+    if job.is_scheduled and edited.is_scheduled:
         # A slot that is due and not claimed yet stays due.
         return edited
     return _due(edited, now)
@@ -78,6 +83,9 @@ def _status(job: Job, requested: JobStatus | None, *, has_new_schedule: bool) ->
         return JobStatus.ACTIVE if job.status is JobStatus.COMPLETED and has_new_schedule else job.status
     if requested not in SETTABLE and requested is not job.status:
         raise InvalidStatus(requested)
+    if requested is JobStatus.COMPLETED and has_new_schedule:
+        # Sent back as it was read, along with a schedule that may have slots left.
+        return JobStatus.ACTIVE
     return requested
 
 

@@ -33,15 +33,21 @@ class StartGate:
         self._lock = threading.Lock()
         self._tickets: dict[UUID, Ticket] = {}
         self._by_job: dict[UUID, set[UUID]] = {}
+        self._shut_because: str | None = None
 
     def __len__(self) -> int:
         return len(self._tickets)
+
+    @property
+    def is_shut(self) -> bool:
+        """Whether nobody is let in any more."""
+        return self._shut_because is not None
 
     def open(self, assignment: Assignment, *, version: int) -> None:
         """Let the run come: it may be revoked from now on."""
         run = assignment.run
         with self._lock:
-            self._tickets[run.id] = Ticket(assignment, version)
+            self._tickets[run.id] = Ticket(assignment, version, revoked_because=self._shut_because)
             self._by_job.setdefault(run.job_id, set()).add(run.id)
 
     def enter(self, run_id: UUID) -> str | None:
@@ -62,12 +68,14 @@ class StartGate:
                 if below_version is None or ticket.version < below_version:
                     ticket.revoke(reason)
 
-    def refuse(self, run_id: UUID, *, reason: str) -> None:
-        """Keep this one run from entering, if it has not."""
+    def refuse(self, run_id: UUID, *, reason: str) -> bool:
+        """Keep this one run from entering; False if it has entered already."""
         with self._lock:
             ticket = self._tickets.get(run_id)
-            if ticket is not None:
-                ticket.revoke(reason)
+            if ticket is None:
+                return True
+            ticket.revoke(reason)
+            return not ticket.is_entered
 
     def close(self, run_id: UUID) -> bool:
         """The run is over and on record, or was never claimed; True the first time only (law 7)."""
@@ -81,9 +89,20 @@ class StartGate:
                 del self._by_job[ticket.assignment.run.job_id]
             return True
 
-    def shut(self, reason: str) -> tuple[list[Assignment], list[Assignment]]:
-        """Let nobody enter any more; returns the runs that never will, and those whose call is going on."""
+    def holds(self, run_id: UUID) -> bool:
+        """Whether the run is claimed and not yet recorded as ended."""
         with self._lock:
+            return run_id in self._tickets
+
+    def job_ids(self) -> set[UUID]:
+        """The jobs of which a run is claimed and not yet recorded as ended."""
+        with self._lock:
+            return set(self._by_job)
+
+    def shut(self, reason: str) -> tuple[list[Assignment], list[Assignment]]:
+        """Let nobody enter any more, whoever comes; returns the runs that never will, and those going on."""
+        with self._lock:
+            self._shut_because = reason
             tickets = list(self._tickets.values())
             for ticket in tickets:
                 ticket.revoke(reason)

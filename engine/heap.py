@@ -1,8 +1,8 @@
 """The min-heap of due times: one live entry for each job, however often the job is edited."""
 
 import heapq
-from collections.abc import Iterable
-from dataclasses import replace
+import sys
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,9 @@ Entry = tuple[datetime, UUID, int]
 
 SMALLEST_REBUILD = 64
 """Dead entries that are never worth a rebuild."""
+
+DOUBT = sys.maxsize
+"""The version of a hint that says no more than: look at this job."""
 
 
 class DueHeap:
@@ -51,16 +54,24 @@ class DueHeap:
                 self._live[hint.job_id] = (hint.due_at, hint.job_id, hint.version)
         self._rebuild()
 
-    def remove(self, job_id: UUID) -> None:
-        """Forget the job. Not knowing it is fine."""
-        self._live.pop(job_id, None)
-        self._rebuild_if_mostly_dead()
+    def remove(self, job_id: UUID, *, up_to_version: int = DOUBT) -> None:
+        """Forget the job, unless what is known of it is newer (law 2). Not knowing it is fine."""
+        known = self._live.get(job_id)
+        if known is not None and known[2] <= up_to_version:
+            del self._live[job_id]
+            self._rebuild_if_mostly_dead()
 
     def hasten(self, job_id: UUID, *, due_at: datetime) -> None:
-        """Have the job looked at by `due_at`, whatever is known of it: its stored state is in doubt."""
+        """Have the job looked at by `due_at`, whatever is known of it: its stored state is in doubt.
+
+        Until then the doubt outranks every version: the hint that would replace it may be the one that is wrong.
+        """
         known = self._live.get(job_id)
-        hint = DueHint(job_id, due_at, version=0) if known is None else DueHint(known[1], known[0], known[2])
-        self.push(replace(hint, due_at=min(hint.due_at, due_at)))
+        self.push(DueHint(job_id, due_at if known is None else min(known[0], due_at), DOUBT))
+
+    def hints(self) -> Iterator[DueHint]:
+        """What is known, in no order."""
+        return (DueHint(job_id, due_at, version) for due_at, job_id, version in self._live.values())
 
     def head_due_at(self) -> datetime | None:
         """When the earliest job is due."""

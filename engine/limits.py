@@ -51,8 +51,9 @@ FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
 """The pause after a failed database call: doubled from the first to the longest, then kept."""
 
-UNREADABLE_JOB_RETRY_SECONDS = 60.0
-"""After this long a job whose stored schedule could not be read is looked at again."""
+FIRST_QUARANTINE_SECONDS = 1.0
+MAX_QUARANTINE_SECONDS = 60.0
+"""How long a job that cannot be read or claimed is put off: doubled from the first to the longest, then kept."""
 
 LOST_CLAIM_RETRY_SECONDS = 0.05
 """After this long a job whose claim did not apply is looked at again."""

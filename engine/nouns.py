@@ -1,6 +1,6 @@
 """The nouns: jobs, runs and how runs end. Frozen values; instants are aware UTC, durations say their unit."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -142,7 +142,7 @@ class Contradiction(Exception):
 class Outcome:
     """How a run ended. There is one for each run (law 6). `result_json` is the result written as JSON.
 
-    `restore_last_run_at` undoes what the claim told the job, for a run that was claimed and then not started.
+    `undoes_claim` takes back what the claim told the job of its last run, because the run was then not started.
     """
 
     run_id: UUID
@@ -155,7 +155,7 @@ class Outcome:
     error: RunError | None = None
     result_json: str | None = None
     reason: str | None = None
-    restore_last_run_at: "Restore | None" = field(default=None)
+    undoes_claim: bool = False
 
     def __post_init__(self) -> None:
         if self.state in (RunState.RUNNING, RunState.MISSED):
@@ -164,14 +164,6 @@ class Outcome:
             raise Contradiction(f"a run that {self.state} has {'an' if self.error else 'no'} error")
         if self.result_json is not None and self.state is not RunState.SUCCEEDED:
             raise Contradiction(f"a run that {self.state} has a result")
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """`last_run_at` as it was before a claim; applied only while it is still what the claim made of it."""
-
-    claimed: datetime
-    before: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +180,14 @@ class Advance:
     last_scheduled_for: datetime
     run: Run | None
     missed: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping:
+    """The row for the slots that a deletion leaves unclaimed, if the job is still at this version."""
+
+    job_version: int
+    run: Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,10 @@
 """Which slot of a job is claimed, which are missed, and when the job is due again: pure decisions."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from engine.errors import InvalidSchedule
 from engine.limits import MISFIRE_GRACE_SECONDS
 from engine.nouns import Advance, Job, Run, RunState, Trigger
 from engine.ports import Ids
@@ -18,7 +20,16 @@ def schedule_of(job: Job) -> Schedule:
     )
 
 
-def plan_claim(job: Job, *, now: datetime, node: UUID, new_id: Ids, refusal: str | None) -> Advance | None:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A job with a due slot: the run that is to claim it, and the advance that says so to the store."""
+
+    job: Job
+    run: Run
+    advance: Advance
+
+
+def plan_claim(job: Job, *, now: datetime, node: UUID, new_id: Ids, refusal: str | None) -> Plan | None:
     """What to do with a job's due slot; None if it has none. `refusal` is why its function cannot be called at all.
 
     A slot that is late by no more than the grace is claimed as it is. Beyond that `run_once` applies: the latest due
@@ -31,14 +42,17 @@ def plan_claim(job: Job, *, now: datetime, node: UUID, new_id: Ids, refusal: str
     if now - slot > GRACE:
         slot, missed = _merge(job, slot, now=now, node=node, new_id=new_id)
     run = _claimed_run(job, slot, now=now, node=node, new_id=new_id)
-    return Advance(
+    if refusal is not None:
+        run = run.skipped(refusal, at=now)
+    advance = Advance(
         job_id=job.id,
         expected_version=job.version,
         next_run_at=schedule.next_after(slot),
         last_scheduled_for=slot,
-        run=run if refusal is None else run.skipped(refusal, at=now),
+        run=run,
         missed=missed,
     )
+    return Plan(job, run, advance)
 
 
 def plan_catch_up(job: Job, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
@@ -63,9 +77,11 @@ def missed_stretch(job: Job, *, until: datetime, now: datetime, node: UUID, new_
     first = job.next_run_at
     if not job.is_scheduled or first is None or first > until:
         return None
-    schedule = schedule_of(job)
-    last = max(schedule.latest_until(until) or first, first)
-    count, is_exact = schedule.count_between(first, last)
+    try:
+        last, count, is_exact = _extent(schedule_of(job), first, until)
+    except InvalidSchedule:
+        # What is stored cannot be read any more: the one slot that is known stands for them.
+        last, count, is_exact = first, 1, False
     return Run(
         id=new_id(),
         job_id=job.id,
@@ -79,6 +95,12 @@ def missed_stretch(job: Job, *, until: datetime, now: datetime, node: UUID, new_
         finished_at=now,
         reason=reason if is_exact else f"{reason} (at least {count} slots)",
     )
+
+
+def _extent(schedule: Schedule, first: datetime, until: datetime) -> tuple[datetime, int, bool]:
+    """The last slot at or before `until`, how many there are from `first` to it, and whether that is exact."""
+    last = max(schedule.latest_until(until) or first, first)
+    return last, *schedule.count_between(first, last)
 
 
 def _merge(job: Job, first: datetime, *, now: datetime, node: UUID, new_id: Ids) -> tuple[datetime, Run | None]:

@@ -9,7 +9,7 @@ from threading import Condition
 from typing import Protocol
 from uuid import UUID
 
-from engine.nouns import Advance, DueHint, Job, Outcome, Run
+from engine.nouns import Advance, Dropping, DueHint, Job, Outcome, Run
 
 Ids = Callable[[], UUID]
 """Makes a fresh id; a claim is known by its run's, so no two may ever be the same."""
@@ -46,16 +46,20 @@ class Store(Protocol):
         """Those of the jobs that exist, in any order."""
         ...
 
-    def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None) -> bool:
-        """Write `job` over the stored one if that is still at `expected_version`, with the row of a slot it drops."""
+    def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None, keeps_status: bool = False) -> bool:
+        """Write `job` over the stored one if that is still at `expected_version`, with the row of a slot it drops.
+
+        `last_run_at` and `created_at` are left as stored, and with `keeps_status` the status too: runs change it
+        without a new version, so what the caller read may be old.
+        """
         ...
 
-    def delete_job(self, job_id: UUID) -> bool:
-        """Delete the job, keeping its runs; False if there was none."""
+    def delete_job(self, job_id: UUID, *, dropping: Dropping | None = None) -> bool:
+        """Delete the job, keeping its runs; False if there was none, or none at the version of `dropping`."""
         ...
 
-    def delete_all_jobs(self) -> list[UUID]:
-        """Delete every job, keeping the runs; returns the ids of the deleted ones."""
+    def delete_all_jobs(self, *, droppings: Collection[Dropping] = ()) -> list[UUID]:
+        """Delete every job, keeping the runs, with those of the rows that still fit; returns the ids of the jobs."""
         ...
 
     def jobs_per_function(self) -> dict[str, int]:
@@ -66,7 +70,7 @@ class Store(Protocol):
         """When each scheduled job is due, in any order, read in bounded pieces."""
         ...
 
-    def overdue_jobs(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[Job]:
+    def overdue_job_ids(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
         """Scheduled jobs due at or before the instant, in the order of their ids, from the one after `after` on."""
         ...
 
@@ -91,7 +95,7 @@ class Store(Protocol):
         ...
 
     def finish(self, outcomes: Sequence[Outcome]) -> set[UUID]:
-        """Record the end of each run that is still running, and what it makes of its job's status.
+        """Record the end of each run that is still running, and what it makes of its job's status and `last_run_at`.
 
         Returns the ids of the runs that were not running any more: they are as they were (law 6).
         """

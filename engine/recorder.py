@@ -10,7 +10,7 @@ import structlog
 
 from engine.backoff import Backoff
 from engine.errors import StoreUnavailable
-from engine.limits import MAX_OUTCOME_BATCH
+from engine.limits import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, MAX_OUTCOME_BATCH
 from engine.nouns import Outcome, RunError
 from engine.ports import Clock, Store
 
@@ -20,23 +20,37 @@ log = structlog.get_logger("scheduler.recorder")
 class Recorder:
     """Outcomes wait here, bounded by the permits they hold, until they are on record; then `recorded` is called.
 
-    `put` may be called from any thread; `recorded` is called by the recorder's thread.
+    `put` may be called from any thread; `recorded` is called by the recorder's thread. An outcome that the database
+    refuses is set aside, so that it holds none of the others, and tried again when there is nothing else to write.
     """
 
-    def __init__(self, *, store: Store, clock: Clock, recorded: Callable[[Outcome], None]) -> None:
+    def __init__(
+        self, *, store: Store, clock: Clock, recorded: Callable[[Outcome], None], max_wait_seconds: float
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._recorded = recorded
+        self._max_wait_seconds = max_wait_seconds
         self._condition = threading.Condition()
         self._waiting: deque[Outcome] = deque()
-        self._being_written: list[Outcome] = []
+        self._being_written: deque[Outcome] = deque()
+        self._refused: deque[Outcome] = deque()
+        self._told_of: set[UUID] = set()
+        self._is_second_try = False
         self._is_stopping = False
+        self._is_over = False
         self._backoff = Backoff(
-            clock=clock, condition=self._condition, failing="recorder failing", over="recorder works again"
+            clock=clock,
+            condition=self._condition,
+            is_stopping=lambda: self._is_stopping,
+            seconds_when_stopping=FIRST_BACKOFF_SECONDS,
+            failing="recorder failing",
+            over="recorder works again",
         )
         self._thread = threading.Thread(target=self._run, name="scheduler-recorder", daemon=True)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._being_written)
+        return len(self._waiting) + len(self._being_written) + len(self._refused)
 
     @property
     def is_alive(self) -> bool:
@@ -48,13 +62,19 @@ class Recorder:
         self._thread.start()
 
     def put(self, outcome: Outcome) -> None:
-        """Have the outcome recorded."""
+        """Have the outcome recorded. After the recorder's end, the caller's thread makes one try of its own."""
         with self._condition:
-            self._waiting.append(outcome)
-            self._condition.notify_all()
+            if not self._is_over:
+                self._waiting.append(outcome)
+                self._condition.notify_all()
+                return
+        self._write_at_last(outcome)
 
     def waiting_run_ids(self) -> set[UUID]:
-        """The runs that are over and not yet on record."""
+        """The runs that are over and about to be on record; not those whose outcome the database refuses.
+
+        A job of which such a run is left does not run again, or the refused ones would take permit after permit.
+        """
         with self._condition:
             return {outcome.run_id for outcome in (*self._waiting, *self._being_written)}
 
@@ -68,64 +88,107 @@ class Recorder:
         return not len(self)
 
     def write_once(self) -> None:
-        """Take a batch and write it. The body of the loop."""
+        """Take a batch and write it. The body of the loop; raises what the store raises, and then keeps the batch."""
         self._take()
         try:
-            self._write(self._being_written)
-        except StoreUnavailable as error:
-            # Kept for the next try: a finished run that is not recorded would be called lost.
-            self._backoff.fail(error)
-            return
-        self._backoff.succeed()
-        with self._condition:
-            self._being_written = []
+            self._write()
+        except StoreUnavailable:
+            # Perhaps it was written: then the next try finds these runs ended, and ended by us.
+            self._is_second_try = True
+            raise
+        self._is_second_try = False
 
     def _run(self) -> None:
-        while self._has_work():
+        while self._await_work():
             try:
                 self.write_once()
-            # Law 9. What is left here is a mistake of ours; the batch is kept and tried again.
-            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls
+            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
                 self._backoff.fail(error)
+            else:
+                self._backoff.succeed()
 
-    def _has_work(self) -> bool:
+    def _await_work(self) -> bool:
+        """Wait until there is something to write; False when the recorder is to end."""
         with self._condition:
-            while not self._waiting and not self._being_written and not self._is_stopping:
-                self._condition.wait()
-            return bool(self._waiting or self._being_written)
+            while not self._waiting and not self._being_written:
+                if self._refused:
+                    pause = FIRST_BACKOFF_SECONDS if self._is_stopping else MAX_BACKOFF_SECONDS
+                    self._clock.wait(self._condition, pause)
+                    return True
+                if self._is_stopping:
+                    self._is_over = True
+                    return False
+                self._clock.wait(self._condition, self._max_wait_seconds)
+            return True
 
     def _take(self) -> None:
         with self._condition:
-            while self._waiting and len(self._being_written) < MAX_OUTCOME_BATCH:
-                self._being_written.append(self._waiting.popleft())
+            source = self._waiting or self._refused
+            while source and len(self._being_written) < MAX_OUTCOME_BATCH:
+                self._being_written.append(source.popleft())
 
-    def _write(self, batch: list[Outcome]) -> None:
+    def _write(self) -> None:
+        batch = list(self._being_written)
         try:
             late = self._store.finish(batch)
         except StoreUnavailable:
             raise
-        # One outcome that the database will not take must not hold the others.
-        except Exception:
-            log.exception("outcome batch refused", outcomes=len(batch))
-            late = {run_id for outcome in batch for run_id in self._write_alone(outcome)}
-        for outcome in batch:
-            if outcome.run_id in late:
-                log.warning(
-                    "late outcome ignored",
-                    run_id=str(outcome.run_id),
-                    job_id=str(outcome.job_id),
-                    state=outcome.state.value,
-                )
-            self._recorded(outcome)
+        # A mistake in one of them: which, writing one by one will show.
+        except Exception:  # noqa: BLE001 - told below, of the outcome that raises it
+            for outcome in batch:
+                self._write_alone(outcome)
+        else:
+            for outcome in batch:
+                self._conclude(outcome, is_late=outcome.run_id in late)
 
-    def _write_alone(self, outcome: Outcome) -> set[UUID]:
+    def _write_alone(self, outcome: Outcome) -> None:
+        try:
+            late = self._finish_somehow(outcome)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one outcome of many
+            self._set_aside(outcome, error)
+        else:
+            self._conclude(outcome, is_late=bool(late))
+
+    def _finish_somehow(self, outcome: Outcome) -> set[UUID]:
         try:
             return self._store.finish([outcome])
         except StoreUnavailable:
             raise
+        except Exception:  # noqa: BLE001 - the texts of a user's function are what a database may dislike
+            return self._store.finish([_bare(outcome)])
+
+    def _set_aside(self, outcome: Outcome, error: Exception) -> None:
+        if outcome.run_id not in self._told_of:
+            self._told_of.add(outcome.run_id)
+            log.error("outcome refused", run_id=str(outcome.run_id), job_id=str(outcome.job_id), exc_info=error)
+        with self._condition:
+            self._being_written.popleft()
+            self._refused.append(outcome)
+
+    def _conclude(self, outcome: Outcome, *, is_late: bool) -> None:
+        if is_late and not self._is_second_try:
+            _tell_late(outcome)
+        self._told_of.discard(outcome.run_id)
+        # First the permit, then the list: at no moment does the run seem to be going and not waiting here.
+        self._recorded(outcome)
+        with self._condition:
+            self._being_written.popleft()
+
+    def _write_at_last(self, outcome: Outcome) -> None:
+        try:
+            self._store.finish([outcome])
+        # The next start will call the run lost.
         except Exception:
-            log.exception("outcome refused", run_id=str(outcome.run_id), job_id=str(outcome.job_id))
-        return self._store.finish([_bare(outcome)])
+            log.exception("outcome not recorded", run_id=str(outcome.run_id), job_id=str(outcome.job_id))
+        self._recorded(outcome)
+
+
+def _tell_late(outcome: Outcome) -> None:
+    log.warning(
+        "late outcome ignored", run_id=str(outcome.run_id), job_id=str(outcome.job_id), state=outcome.state.value
+    )
 
 
 def _bare(outcome: Outcome) -> Outcome:

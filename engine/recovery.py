@@ -7,11 +7,12 @@ from uuid import UUID
 import structlog
 
 from engine.dispatcher import log_missed
-from engine.errors import SchedulerError
+from engine.errors import StoreUnavailable
 from engine.limits import CATCH_UP_BATCH
 from engine.nouns import Advance, Job
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
+from engine.reading import read_jobs
 from registry import JobFunction
 
 log = structlog.get_logger("scheduler.recovery")
@@ -30,12 +31,11 @@ def lose_abandoned_runs(store: Store, *, now: datetime) -> int:
 def catch_up(store: Store, *, now: datetime, node: UUID, new_id: Ids) -> int:
     """Record what was missed and move each overdue job to its latest due slot, which the timer then claims."""
     moved = 0
-    for jobs in _overdue(store, now):
+    for jobs in overdue_jobs(store, now):
         advances = [advance for job in jobs if (advance := _plan(job, now=now, node=node, new_id=new_id)) is not None]
-        recorded = store.advance(advances) if advances else {}
-        for advance in advances:
-            if advance.job_id in recorded:
-                log_missed(advance.missed)
+        recorded = _advance(store, advances)
+        for advance in recorded:
+            log_missed(advance.missed)
         moved += len(recorded)
     return moved
 
@@ -50,16 +50,40 @@ def warn_of_orphans(store: Store, functions: Mapping[str, JobFunction]) -> int:
     return orphaned
 
 
-def _overdue(store: Store, now: datetime) -> Iterator[list[Job]]:
+def overdue_jobs(store: Store, now: datetime) -> Iterator[list[Job]]:
+    """The jobs with a due slot, page by page, without those that cannot be read."""
     after: UUID | None = None
-    while jobs := store.overdue_jobs(due_before=now, after=after, limit=CATCH_UP_BATCH):
-        yield jobs
-        after = jobs[-1].id
+    while job_ids := store.overdue_job_ids(due_before=now, after=after, limit=CATCH_UP_BATCH):
+        # The timer will come to those that cannot be read, and say so.
+        jobs, _unreadable = read_jobs(store, job_ids)
+        yield list(jobs.values())
+        after = job_ids[-1]
 
 
 def _plan(job: Job, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
     try:
         return plan_catch_up(job, now=now, node=node, new_id=new_id)
-    except SchedulerError as error:
-        log.error("job unreadable", job_id=str(job.id), error=str(error))  # noqa: TRY400 - the message says it all
+    # One job that cannot be read must not keep the service from starting.
+    except Exception as error:  # noqa: BLE001 - one job of many
+        _tell(job.id, "job unreadable", error)
         return None
+
+
+def _advance(store: Store, advances: list[Advance]) -> list[Advance]:
+    """Apply them, together or else one by one; returns those that applied."""
+    if not advances:
+        return []
+    try:
+        recorded = store.advance(advances)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - one job of many
+        if len(advances) == 1:
+            _tell(advances[0].job_id, "slot not recorded", error)
+            return []
+        return [applied for advance in advances for applied in _advance(store, [advance])]
+    return [advance for advance in advances if advance.job_id in recorded]
+
+
+def _tell(job_id: UUID, event: str, error: Exception) -> None:
+    log.error(event, job_id=str(job_id), error=f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from engine.gate import StartGate
-from engine.nouns import Assignment, Outcome, Restore, Run, RunError, RunState
+from engine.nouns import Assignment, Outcome, Run, RunError, RunState
 from engine.output import RunOutput, current_output
 from engine.planning import milliseconds
 from engine.ports import Clock
@@ -100,12 +100,7 @@ class RunPath:
             job_id=str(assignment.job.id), job_metadata=assignment.job.metadata, run=context
         )
         result = function.call(**arguments)
-        if inspect.isawaitable(result):
-            if inspect.iscoroutine(result):
-                result.close()
-            raise UnsuitableFunction(
-                f'job function "{function.name}" returned an awaitable, which nothing awaits: use a plain def'
-            )
+        _refuse_unfinished(function, result)
         return result
 
     def _succeeded(self, assignment: Assignment, started: Started, result: Any) -> Outcome:
@@ -134,18 +129,28 @@ class RunPath:
         }
 
 
+def _refuse_unfinished(function: JobFunction, result: Any) -> None:
+    """Refuse what is only a promise of work: a wrapper may hide from the registry that its function is one."""
+    if inspect.iscoroutine(result) or inspect.isgenerator(result):
+        result.close()
+    elif not inspect.isawaitable(result):
+        return
+    raise UnsuitableFunction(
+        f'job function "{function.name}" returned {type(result).__name__}, of which nothing has run: use a plain def'
+    )
+
+
 def not_started(assignment: Assignment, *, reason: str, at: datetime) -> Outcome:
-    """The end of a claimed run whose function was not called; the job's `last_run_at` becomes what it was."""
+    """The end of a claimed run whose function was not called."""
     run = assignment.run
     log.info("run not started", **run_keys(run), reason=reason)
-    restore = None if run.started_at is None else Restore(claimed=run.started_at, before=assignment.job.last_run_at)
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,
         state=RunState.SKIPPED,
         finished_at=at,
         reason=reason,
-        restore_last_run_at=restore,
+        undoes_claim=True,
     )
 
 

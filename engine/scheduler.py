@@ -1,7 +1,6 @@
 """The facade: start, stop, and every mutation, each in the order validate, commit, wake, answer (law 4)."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID, uuid4
@@ -20,19 +19,21 @@ from engine.limits import (
     MAX_WAITING_MANUAL_RUNS,
     RECORDING_SECONDS_AT_STOP,
 )
-from engine.nouns import Assignment, Job, JobStatus, Outcome, Run, RunState, Trigger
-from engine.planning import milliseconds, missed_stretch
+from engine.nouns import Assignment, Dropping, Job, JobStatus, Run, RunState, Trigger
+from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
-from engine.recorder import Recorder
-from engine.recovery import catch_up, lose_abandoned_runs, warn_of_orphans
+from engine.reading import read_jobs
+from engine.recovery import catch_up, lose_abandoned_runs, overdue_jobs, warn_of_orphans
 from engine.requests import Health, JobChange, JobDraft
-from engine.run_path import RunPath, not_started
+from engine.runner import Runner
 from engine.timer import Timer
 from registry import JobFunction
 
 log = structlog.get_logger("scheduler.engine")
 
 Edit = Callable[[Job, datetime], Job]
+
+STOPPING = "the scheduler is stopping"
 
 
 class Scheduler:
@@ -59,10 +60,16 @@ class Scheduler:
         self._pool_size = pool_size
         self._gate = StartGate()
         self._agenda = Agenda(clock=clock, permits=pool_size, max_wait_seconds=max_wait_seconds)
-        self._recorder = Recorder(store=store, clock=clock, recorded=self._after_recording)
-        self._run_path = RunPath(functions=functions, gate=self._gate, clock=clock, deliver=self._recorder.put)
+        self._runner = Runner(
+            store=store,
+            clock=clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            functions=functions,
+            max_wait_seconds=max_wait_seconds,
+        )
+        self._recorder = self._runner.recorder
         self._timer = Timer(agenda=self._agenda, dispatcher=self._new_dispatcher(), clock=clock)
-        self._pool = ThreadPoolExecutor(max_workers=pool_size, thread_name_prefix="scheduler-run")
         self._is_stopping = False
 
     def start(self) -> None:
@@ -90,7 +97,7 @@ class Scheduler:
         self._agenda.stop()
 
     def stop(self, *, grace_seconds: float) -> bool:
-        """Claim nothing more, give the runs their grace, record what is left as lost; True if nothing was left.
+        """Claim nothing more, give the runs their grace, record what is left as lost; True if all is on record.
 
         Returns within the grace plus a few seconds, also when a function never returns: its thread is then still
         there, and it is for the deployment to end the process. Called once.
@@ -99,11 +106,11 @@ class Scheduler:
         log.info("scheduler stopping", node=str(self.node), running=len(self._gate), grace_seconds=grace_seconds)
         self._timer.join(RECORDING_SECONDS_AT_STOP)
         self._agenda.wait_until_idle(grace_seconds)
-        left = self._abandon_runs()
+        left = self._runner.abandon_runs()
         is_recorded = self._recorder.stop(RECORDING_SECONDS_AT_STOP)
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._runner.shut_down()
         log.info("scheduler stopped", node=str(self.node), runs_left=left, outcomes_recorded=is_recorded)
-        return left == 0
+        return left == 0 and is_recorded
 
     def create_job(self, draft: JobDraft) -> Job:
         """Keep and schedule a new job. Raises UnknownFunction, InvalidSchedule, InvalidStatus, StoreUnavailable."""
@@ -130,7 +137,7 @@ class Scheduler:
         return self._edit(job_id, lambda job, now: changed(job, change, now=now), event="job changed")
 
     def pause_job(self, job_id: UUID) -> Job:
-        """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand."""
+        """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand from now on."""
         return self._set_status(job_id, JobStatus.PAUSED, unless=frozenset({JobStatus.PAUSED}))
 
     def resume_job(self, job_id: UUID) -> Job:
@@ -139,20 +146,26 @@ class Scheduler:
 
     def delete_job(self, job_id: UUID) -> None:
         """Delete the job, keeping its history: once this returns, no run of it starts. Raises JobNotFound."""
-        try:
-            existed = self._store.delete_job(job_id)
-        except StoreUnavailable:
-            self._agenda.hasten(job_id)
-            raise
-        self._forget(job_id)
-        if not existed:
-            raise JobNotFound
-        log.info("job deleted", job_id=str(job_id))
+        for _ in range(MAX_EDIT_TRIES):
+            dropping = self._dropping(self._deletable(job_id))
+            try:
+                is_deleted = self._store.delete_job(job_id, dropping=dropping)
+            except StoreUnavailable:
+                self._agenda.hasten(job_id)
+                raise
+            if is_deleted:
+                self._forget(job_id)
+                log_missed(None if dropping is None else dropping.run)
+                log.info("job deleted", job_id=str(job_id))
+                return
+        raise StoreUnavailable(f"job {job_id} was changed by others {MAX_EDIT_TRIES} times in a row")
 
     def delete_all_jobs(self) -> int:
         """Delete every job, keeping the history; returns how many there were."""
-        deleted = self._store.delete_all_jobs()
-        for job_id in deleted:
+        # Of these, one may be deleted already by a request that has not come to tell the gate; all will be.
+        claimed = self._gate.job_ids()
+        deleted = self._store.delete_all_jobs(droppings=self._droppings())
+        for job_id in claimed.union(deleted):
             self._forget(job_id)
         log.info("all jobs deleted", jobs=len(deleted))
         return len(deleted)
@@ -163,7 +176,7 @@ class Scheduler:
         Raises JobNotFound, UnknownFunction, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable.
         """
         if self._is_stopping:
-            raise NotScheduling("the scheduler is stopping")
+            raise NotScheduling(STOPPING)
         job = self._existing(job_id)
         self._require_function(job.function_name)
         has_thread = self._agenda.overdraw()
@@ -172,8 +185,11 @@ class Scheduler:
         run = self._manual_run(job, has_thread=has_thread)
         assignment = Assignment(run, job)
         self._gate.open(assignment, version=job.version)
+        if self._gate.is_shut:
+            self._runner.withdraw(run)
+            raise NotScheduling(STOPPING)
         self._keep_manual_run(assignment)
-        self._submit(assignment)
+        self._runner.start(assignment)
         return run
 
     def is_orphaned(self, job: Job) -> bool:
@@ -185,7 +201,7 @@ class Scheduler:
         latency_ms = self._store_latency_ms()
         seconds_since_tick = self._timer.seconds_since_tick
         checks = {
-            "the scheduler is stopping": self._is_stopping,
+            STOPPING: self._is_stopping,
             "the timer thread is not alive": not self._timer.is_alive,
             "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
             "the recorder thread is not alive": not self._recorder.is_alive,
@@ -217,7 +233,7 @@ class Scheduler:
             functions=self.functions,
             node=self.node,
             new_id=self._new_id,
-            start=self._submit,
+            start=self._runner.start,
         )
 
     def _edit(self, job_id: UUID, edit: Edit, *, event: str) -> Job:
@@ -227,11 +243,11 @@ class Scheduler:
             edited = edit(job, now)
             if edited is job:
                 # Nothing to write; but whoever wrote it may not have told the gate yet, and we are about to answer.
-                self._wake(job)
+                self._wake(job, is_pausing=job.status is JobStatus.PAUSED)
                 return job
             written = self._write_edit(job, edited, now)
             if written is not None:
-                self._wake(written)
+                self._wake(written, is_pausing=written.status is JobStatus.PAUSED and written.status is not job.status)
                 log.info(event, job_id=str(job_id), status=written.status.value)
                 return written
         raise StoreUnavailable(f"job {job_id} was changed by others {MAX_EDIT_TRIES} times in a row")
@@ -242,7 +258,9 @@ class Scheduler:
         if dropped is not None:
             edited = replace(edited, last_scheduled_for=dropped.last_scheduled_for)
         try:
-            is_written = self._store.replace_job(edited, expected_version=job.version, dropped=dropped)
+            is_written = self._store.replace_job(
+                edited, expected_version=job.version, dropped=dropped, keeps_status=edited.status is job.status
+            )
         except StoreUnavailable:
             # Perhaps it is written. The heap then knows an old due time, so the timer must look.
             self._agenda.hasten(job.id)
@@ -265,13 +283,34 @@ class Scheduler:
 
         return self._edit(job_id, edit, event="job paused" if status is JobStatus.PAUSED else "job resumed")
 
-    def _wake(self, job: Job) -> None:
+    def _wake(self, job: Job, *, is_pausing: bool = False) -> None:
         """Tell heap and gate what was committed; only then may the caller be answered (law 4)."""
-        if job.status is JobStatus.PAUSED:
+        if is_pausing:
             self._gate.revoke(job.id, reason="the job was paused before the run started", below_version=job.version)
         if job.next_run_at is None:
-            self._agenda.remove(job.id)
+            self._agenda.remove(job.id, up_to_version=job.version)
         self._agenda.push_next(job.id, due_at=job.next_run_at, version=job.version)
+
+    def _deletable(self, job_id: UUID) -> Job | None:
+        """The job, None where it cannot be read: that must not keep it from being deleted. Raises JobNotFound."""
+        jobs, unreadable = read_jobs(self._store, [job_id])
+        if job_id not in jobs and job_id not in unreadable:
+            # Whoever deleted it may not have told the gate yet.
+            self._forget(job_id)
+            raise JobNotFound
+        return jobs.get(job_id)
+
+    def _dropping(self, job: Job | None) -> Dropping | None:
+        if job is None:
+            return None
+        now = self._clock.now()
+        reason = "the job was deleted before the slot was claimed"
+        run = missed_stretch(job, until=now, now=now, node=self.node, new_id=self._new_id, reason=reason)
+        return None if run is None else Dropping(job.version, run)
+
+    def _droppings(self) -> list[Dropping]:
+        pages = overdue_jobs(self._store, self._clock.now())
+        return [dropping for jobs in pages for job in jobs if (dropping := self._dropping(job)) is not None]
 
     def _forget(self, job_id: UUID) -> None:
         self._gate.revoke(job_id, reason="the job was deleted before the run started")
@@ -305,49 +344,17 @@ class Scheduler:
         run = assignment.run
         try:
             in_the_way = self._store.add_manual_run(run, ended=self._recorder.waiting_run_ids())
-        except StoreUnavailable:
-            # Perhaps it is on record, and its caller is told that it is not: then it must end there without a start.
-            # The outcome carries ticket and permit home, and is recorded as soon as the store answers.
-            self._end_unstarted(assignment, "the database did not answer when it was requested")
+        except JobNotFound:
+            self._runner.withdraw(run)
             raise
         except BaseException:
-            self._withdraw(run)
+            # Perhaps it is on record, and its caller is told that it is not: then it must end there without a start.
+            # The outcome carries ticket and permit home, and is recorded as soon as the store answers.
+            self._runner.end_unstarted(assignment, "the database did not answer when it was requested")
             raise
         if in_the_way is not None:
-            self._withdraw(run)
+            self._runner.withdraw(run)
             raise RunInTheWay(in_the_way)
-
-    def _withdraw(self, run: Run) -> None:
-        self._gate.close(run.id)
-        self._agenda.give_back()
-
-    def _submit(self, assignment: Assignment) -> None:
-        try:
-            self._pool.submit(self._run_path, assignment)
-        except RuntimeError as error:
-            # The pool may have queued it all the same ("can't start new thread"): the gate must refuse it then.
-            self._end_unstarted(assignment, f"no thread could be started for it: {error}")
-
-    def _end_unstarted(self, assignment: Assignment, reason: str) -> None:
-        self._gate.refuse(assignment.run.id, reason=reason)
-        self._recorder.put(not_started(assignment, reason=reason, at=self._clock.now()))
-
-    def _after_recording(self, outcome: Outcome) -> None:
-        # An outcome may come twice (abandoned at a stop, then returned): its permit comes back once.
-        if self._gate.close(outcome.run_id):
-            self._agenda.give_back()
-
-    def _abandon_runs(self) -> int:
-        reason = "the scheduler stopped before the run started"
-        waiting, entered = self._gate.shut(reason)
-        for assignment in waiting:
-            self._end_unstarted(assignment, reason)
-        over = self._recorder.waiting_run_ids()
-        running = [assignment.run for assignment in entered if assignment.run.id not in over]
-        for run in running:
-            log.warning("run abandoned", run_id=str(run.id), job_id=str(run.job_id))
-            self._recorder.put(_lost_at_stop(run, self._clock.now()))
-        return len(running)
 
     def _store_latency_ms(self) -> float | None:
         begun = self._clock.monotonic()
@@ -356,15 +363,3 @@ class Scheduler:
         except StoreUnavailable:
             return None
         return round((self._clock.monotonic() - begun) * 1_000, 3)
-
-
-def _lost_at_stop(run: Run, now: datetime) -> Outcome:
-    return Outcome(
-        run_id=run.id,
-        job_id=run.job_id,
-        state=RunState.LOST,
-        finished_at=now,
-        started_at=run.started_at,
-        lateness_ms=None if run.started_at is None else milliseconds(run.started_at - run.scheduled_for),
-        reason="still running when the scheduler stopped and its grace was over",
-    )

@@ -16,7 +16,11 @@ class Timer:
         self._dispatcher = dispatcher
         self._clock = clock
         self._backoff = Backoff(
-            clock=clock, condition=agenda.condition, failing="timer failing", over="timer works again"
+            clock=clock,
+            condition=agenda.condition,
+            is_stopping=lambda: agenda.is_stopped,
+            failing="timer failing",
+            over="timer works again",
         )
         self._ticked_at: float | None = None
         self._thread = threading.Thread(target=self._run, name="scheduler-timer", daemon=True)

@@ -25,7 +25,8 @@ _PAGE_AFTER = _PAGE.where(
     > tuple_(bindparam("created_at", type_=jobs.c.created_at.type), bindparam("job_id", type_=jobs.c.id.type))
 )
 _OVERDUE = (
-    _SELECT.where(IS_SCHEDULED, jobs.c.next_run_at <= bindparam("due_before"))
+    select(jobs.c.id)
+    .where(IS_SCHEDULED, jobs.c.next_run_at <= bindparam("due_before"))
     .order_by(jobs.c.id)
     .limit(bindparam("limit"))
 )
@@ -41,7 +42,8 @@ _PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.funct
 _INSERT = insert(jobs)
 _REPLACE = update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("expected_version"))
 _DELETE = delete(jobs).where(jobs.c.id == bindparam("job_id"))
-_DELETE_ALL = delete(jobs).returning(jobs.c.id)
+_DELETE_AT_VERSION = _DELETE.where(jobs.c.version == bindparam("expected_version"))
+_DELETE_ALL = delete(jobs).returning(jobs.c.id, jobs.c.version)
 
 
 def insert_job(connection: Connection, job: Job) -> None:
@@ -65,10 +67,10 @@ def page_of_jobs(connection: Connection, after: tuple[datetime, UUID] | None, li
     return [Job(*row) for row in rows]
 
 
-def page_of_overdue_jobs(connection: Connection, due_before: datetime, after: UUID | None, limit: int) -> list[Job]:
+def page_of_overdue_ids(connection: Connection, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
     statement = _OVERDUE if after is None else _OVERDUE_AFTER
-    rows = connection.execute(statement, {"due_before": due_before, "after": after, "limit": limit})
-    return [Job(*row) for row in rows]
+    parameters = {"due_before": due_before, "after": after, "limit": limit}
+    return list(connection.execute(statement, parameters).scalars())
 
 
 def page_of_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
@@ -80,18 +82,23 @@ def count_jobs_per_function(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(_PER_FUNCTION).all())
 
 
-def replace_job(connection: Connection, job: Job, expected_version: int) -> bool:
-    edited = {name: value for name, value in _row_of(job).items() if name not in _NOT_EDITED}
+def replace_job(connection: Connection, job: Job, expected_version: int, *, keeps_status: bool) -> bool:
+    left_alone = _NOT_EDITED | ({"status"} if keeps_status else set())
+    edited = {name: value for name, value in _row_of(job).items() if name not in left_alone}
     parameters = {"job_id": job.id, "expected_version": expected_version}
     return connection.execute(_REPLACE.values(edited), parameters).rowcount == 1
 
 
-def delete_job(connection: Connection, job_id: UUID) -> bool:
-    return connection.execute(_DELETE, {"job_id": job_id}).rowcount == 1
+def delete_job(connection: Connection, job_id: UUID, *, at_version: int | None = None) -> bool:
+    if at_version is None:
+        return connection.execute(_DELETE, {"job_id": job_id}).rowcount == 1
+    parameters = {"job_id": job_id, "expected_version": at_version}
+    return connection.execute(_DELETE_AT_VERSION, parameters).rowcount == 1
 
 
-def delete_all_jobs(connection: Connection) -> list[UUID]:
-    return list(connection.execute(_DELETE_ALL).scalars())
+def delete_all_jobs(connection: Connection) -> dict[UUID, int]:
+    """Delete them; returns the version that each had."""
+    return dict(connection.execute(_DELETE_ALL).all())
 
 
 def _row_of(job: Job) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from engine.nouns import BAD_ENDS, JobStatus, Outcome, RunState
 from store.tables import IS_RUNNING, jobs, runs
@@ -34,10 +34,20 @@ _IN_STATUS = (
 _SET_STATUS = (
     update(jobs).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).values(status=bindparam("new_status"))
 )
-_RESTORE = (
+# A claim says that the run starts; here is when it did, which for a run that waited for a thread is later.
+_STARTED = (
     update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), jobs.c.last_run_at == bindparam("claimed"))
-    .values(last_run_at=bindparam("before"))
+    .where(
+        jobs.c.id == bindparam("job_id"),
+        or_(jobs.c.last_run_at.is_(None), jobs.c.last_run_at < bindparam("started_at")),
+    )
+    .values(last_run_at=bindparam("started_at"))
+)
+# It did not start after all: the run that did is looked for, as another may have started since the claim.
+_NOT_STARTED = (
+    update(jobs)
+    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+    .values(last_run_at=select(func.max(runs.c.started_at)).where(runs.c.job_id == jobs.c.id).scalar_subquery())
 )
 _JOBS_OF_RUNNING = select(runs.c.job_id).where(IS_RUNNING)
 _FAIL_JOBS_OF_RUNNING = (
@@ -60,7 +70,7 @@ def finish_runs(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUID
     if applied:
         connection.execute(_FINISH, [_finish(outcome) for outcome in applied])
         _tell_jobs(connection, applied)
-        _restore_last_runs(connection, applied)
+        _tell_jobs_of_starts(connection, applied)
     return run_ids - running
 
 
@@ -86,14 +96,13 @@ def _change_status(connection: Connection, job_ids: Sequence[UUID], *, old: JobS
         connection.execute(_SET_STATUS, {"job_ids": changing, "new_status": new})
 
 
-def _restore_last_runs(connection: Connection, applied: Sequence[Outcome]) -> None:
-    restores = [
-        {"job_id": each.job_id, "claimed": each.restore_last_run_at.claimed, "before": each.restore_last_run_at.before}
-        for each in applied
-        if each.restore_last_run_at is not None
-    ]
-    if restores:
-        connection.execute(_RESTORE, restores)
+def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome]) -> None:
+    starts = [{"job_id": each.job_id, "started_at": each.started_at} for each in applied if each.started_at is not None]
+    if starts:
+        connection.execute(_STARTED, starts)
+    not_started = [each.job_id for each in applied if each.undoes_claim]
+    if not_started:
+        connection.execute(_NOT_STARTED, {"job_ids": not_started})
 
 
 def _finish(outcome: Outcome) -> dict[str, Any]:

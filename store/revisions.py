@@ -5,7 +5,7 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from engine.errors import StoreRefused
 
@@ -22,6 +22,9 @@ def known_revisions() -> set[str]:
 
 def upgrade(connection: Connection) -> None:
     """Bring the database to the newest revision, inside the caller's transaction: all of it or nothing."""
+    if connection.dialect.name == "postgresql":
+        # A new index on a long history takes longer than any statement of daily work may.
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
     config = Config()
     # ConfigParser reads a lone % as the start of a substitution.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

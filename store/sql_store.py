@@ -5,26 +5,19 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
-import structlog
 from sqlalchemy import Connection, Engine, select
-from sqlalchemy.exc import DataError, IntegrityError
 
 from engine.errors import StoreUnavailable
-from engine.nouns import Advance, DueHint, Job, Outcome, Run, RunState
+from engine.nouns import Advance, Dropping, DueHint, Job, Outcome, Run, RunState
 from store import claims, job_rows, outcomes, run_rows
 from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
 
-log = structlog.get_logger(__name__)
-
 HINTS_PER_READ = 5_000
 """Due hints read in one transaction: a million jobs must not stand in memory, nor one read keep the log growing."""
 
 _ANYTHING = select(jobs.c.version).limit(1)
-
-# What a row that can never be stored raises: a constraint, a value no column takes, text no database takes.
-_POISON = (IntegrityError, DataError, ValueError)
 
 
 class SqlStore:
@@ -59,20 +52,28 @@ class SqlStore:
         with self._reading() as connection:
             return job_rows.page_of_jobs(connection, after, limit)
 
-    def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None) -> bool:
+    def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None, keeps_status: bool = False) -> bool:
         with self._writing() as connection:
-            is_replaced = job_rows.replace_job(connection, job, expected_version)
+            is_replaced = job_rows.replace_job(connection, job, expected_version, keeps_status=keeps_status)
             if is_replaced:
                 run_rows.insert_runs(connection, [dropped])
             return is_replaced
 
-    def delete_job(self, job_id: UUID) -> bool:
+    def delete_job(self, job_id: UUID, *, dropping: Dropping | None = None) -> bool:
         with self._writing() as connection:
-            return job_rows.delete_job(connection, job_id)
+            if dropping is None:
+                return job_rows.delete_job(connection, job_id)
+            is_deleted = job_rows.delete_job(connection, job_id, at_version=dropping.job_version)
+            if is_deleted:
+                run_rows.insert_runs(connection, [dropping.run])
+            return is_deleted
 
-    def delete_all_jobs(self) -> list[UUID]:
+    def delete_all_jobs(self, *, droppings: Collection[Dropping] = ()) -> list[UUID]:
         with self._writing() as connection:
-            return job_rows.delete_all_jobs(connection)
+            versions = job_rows.delete_all_jobs(connection)
+            fitting = [each.run for each in droppings if versions.get(each.run.job_id) == each.job_version]
+            run_rows.insert_runs(connection, fitting)
+            return list(versions)
 
     def jobs_per_function(self) -> dict[str, int]:
         with self._reading() as connection:
@@ -88,16 +89,13 @@ class SqlStore:
                 return
             after = hints[-1].job_id
 
-    def overdue_jobs(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[Job]:
+    def overdue_job_ids(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
         with self._reading() as connection:
-            return job_rows.page_of_overdue_jobs(connection, due_before, after, limit)
+            return job_rows.page_of_overdue_ids(connection, due_before, after, limit)
 
     def advance(self, advances: Sequence[Advance], *, ended: Collection[UUID] = ()) -> dict[UUID, Run | None]:
-        try:
-            with self._writing() as connection:
-                return claims.advance_jobs(connection, advances, ended)
-        except _POISON:
-            return self._advance_one_by_one(advances, ended)
+        with self._writing() as connection:
+            return claims.advance_jobs(connection, advances, ended)
 
     def add_manual_run(self, run: Run, *, ended: Collection[UUID] = ()) -> UUID | None:
         with self._writing() as connection:
@@ -136,22 +134,11 @@ class SqlStore:
             connection.execute(_ANYTHING).all()
         self._lock.check()
 
-    def _advance_one_by_one(self, advances: Sequence[Advance], ended: Collection[UUID]) -> dict[UUID, Run | None]:
-        """Keep one job's impossible row from holding up every other job's slots."""
-        recorded: dict[UUID, Run | None] = {}
-        for advance in advances:
-            try:
-                with self._writing() as connection:
-                    recorded |= claims.advance_jobs(connection, [advance], ended)
-            except _POISON as error:
-                # The driver's words, where it has any, say it all: a traceback would add a page for each of many jobs.
-                reason = str(getattr(error, "orig", error))
-                log.error("slot not recorded", job_id=str(advance.job_id), error=reason)  # noqa: TRY400
-        return recorded
-
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with failures_translated(), self._open(self._writing_database).begin() as connection:
+            # Asked again: begin() may have waited for the one connection until after a close.
+            self._open(self._writing_database)
             yield connection
 
     @contextmanager

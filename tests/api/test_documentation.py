@@ -1,5 +1,6 @@
 """The OpenAPI document is valid, complete and true."""
 
+import re
 from typing import Any
 
 import pytest
@@ -155,3 +156,14 @@ def make_sensible(case: Case[Any], client: TestClient) -> None:
     if isinstance(case.body, dict):
         case.body.pop("cron_expression", None)
         case.body |= {"function_name": "note", "interval_seconds": 60}
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+def test_the_pages_load_nothing_from_outside(client: TestClient, page: str) -> None:
+    html = client.get(page).text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', html)
+
+    assert loaded
+    for url in loaded:
+        assert url.startswith("/static-offline-docs/")
+        assert client.get(url).status_code == 200

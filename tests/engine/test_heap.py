@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from engine.heap import SMALLEST_REBUILD, DueHeap
+from engine.heap import DOUBT, SMALLEST_REBUILD, DueHeap
 from engine.nouns import DueHint
 from tests.factories import NOON
 
@@ -86,36 +86,52 @@ def test_the_same_hint_pushed_twice_comes_out_once() -> None:
 def test_a_removed_job_does_not_come_out_and_may_come_back() -> None:
     heap = filled(hint(JOB, 1, version=7), hint(OTHER, 2))
 
-    heap.remove(JOB)
-    heap.remove(THIRD)
+    heap.remove(JOB, up_to_version=7)
+    heap.remove(THIRD, up_to_version=7)
 
     assert heap.head_due_at() == at(2)
     heap.push(hint(JOB, 3, version=1))
     assert heap.pop_due(at(10), at_most=10) == [hint(OTHER, 2), hint(JOB, 3, version=1)]
 
 
+def test_a_removal_that_is_older_than_what_is_known_removes_nothing() -> None:
+    heap = filled(hint(JOB, 1, version=7))
+
+    heap.remove(JOB, up_to_version=6)
+
+    assert heap.pop_due(at(10), at_most=10) == [hint(JOB, 1, version=7)]
+
+
 def test_hastening_moves_a_job_forward_and_never_back() -> None:
     heap = filled(hint(JOB, 5, version=4), hint(OTHER, 1, version=4))
 
-    heap.hasten(JOB, due_at=at(2))
-    heap.hasten(OTHER, due_at=at(2))
-    heap.hasten(THIRD, due_at=at(2))
+    for job_id in (JOB, OTHER, THIRD):
+        heap.hasten(job_id, due_at=at(2))
 
     assert heap.pop_due(at(10), at_most=10) == [
-        hint(OTHER, 1, version=4),
-        hint(JOB, 2, version=4),
-        hint(THIRD, 2, version=0),
+        hint(OTHER, 1, version=DOUBT),
+        hint(JOB, 2, version=DOUBT),
+        hint(THIRD, 2, version=DOUBT),
     ]
 
 
-def test_a_hastened_job_still_refuses_an_older_version_and_takes_its_own() -> None:
+def test_nothing_replaces_or_removes_a_doubt_before_the_job_is_looked_at() -> None:
     heap = filled(hint(JOB, 5, version=4))
     heap.hasten(JOB, due_at=at(2))
 
-    heap.push(hint(JOB, 1, version=3))
-    assert heap.head_due_at() == at(2)
-    heap.push(hint(JOB, 5, version=4))
-    assert heap.head_due_at() == at(5)
+    heap.push(hint(JOB, 9, version=99))
+    heap.fill([hint(JOB, 9, version=99)])
+    heap.remove(JOB, up_to_version=99)
+
+    assert heap.pop_due(at(10), at_most=10) == [hint(JOB, 2, version=DOUBT)]
+    heap.push(hint(JOB, 9, version=5))
+    assert heap.pop_due(at(10), at_most=10) == [hint(JOB, 9, version=5)]
+
+
+def test_all_that_is_known_can_be_listed() -> None:
+    heap = filled(hint(JOB, 5, version=4), hint(OTHER, 1), hint(JOB, 3, version=5))
+
+    assert sorted(heap.hints(), key=lambda one: one.due_at) == [hint(OTHER, 1), hint(JOB, 3, version=5)]
 
 
 def test_ten_thousand_edits_of_one_job_leave_one_live_entry() -> None:
@@ -135,7 +151,7 @@ def test_ten_thousand_pauses_and_resumes_leave_a_bounded_number_of_entries() -> 
     most = 0
     for version in range(10_000):
         heap.push(hint(JOB, version, version))
-        heap.remove(JOB)
+        heap.remove(JOB, up_to_version=version)
         most = max(most, heap.entry_count)
 
     assert len(heap) == 1
@@ -189,9 +205,10 @@ class HeapAgainstDictionary(RuleBasedStateMachine):
 
     @rule(one=hints)
     def push(self, one: DueHint) -> None:
+        is_newer = self._learn(one)
         self.heap.push(one)
-        self._learn(one)
-        self._is_bounded()
+        if is_newer:
+            self._is_bounded()
 
     @rule(many=st.lists(hints, max_size=8))
     def fill(self, many: list[DueHint]) -> None:
@@ -200,17 +217,19 @@ class HeapAgainstDictionary(RuleBasedStateMachine):
             self._learn(one)
         assert self.heap.entry_count == len(self.model)
 
-    @rule(job_id=job_ids)
-    def remove(self, job_id: UUID) -> None:
-        self.heap.remove(job_id)
-        self.model.pop(job_id, None)
-        self._is_bounded()
+    @rule(job_id=job_ids, version=versions)
+    def remove(self, job_id: UUID, version: int) -> None:
+        self.heap.remove(job_id, up_to_version=version)
+        known = self.model.get(job_id)
+        if known is not None and known.version <= version:
+            del self.model[job_id]
+            self._is_bounded()
 
     @rule(job_id=job_ids, minute=minutes)
     def hasten(self, job_id: UUID, minute: int) -> None:
         self.heap.hasten(job_id, due_at=at(minute))
-        known = self.model.get(job_id, hint(job_id, minute, version=0))
-        self.model[job_id] = DueHint(job_id, min(known.due_at, at(minute)), known.version)
+        known = self.model.get(job_id, hint(job_id, minute))
+        self.model[job_id] = DueHint(job_id, min(known.due_at, at(minute)), DOUBT)
 
     @rule(minute=minutes, at_most=st.integers(0, 4))
     def pop_due(self, minute: int, at_most: int) -> None:
@@ -223,22 +242,23 @@ class HeapAgainstDictionary(RuleBasedStateMachine):
     def edit_often(self, job_id: UUID, times: int, version: int) -> None:
         for count in range(times):
             one = hint(job_id, count % 20, version)
-            self.heap.push(one)
-            self._learn(one)
-        self._is_bounded()
+            self.push(one)
 
     @invariant()
     def it_holds_what_the_dictionary_holds(self) -> None:
         assert len(self.heap) == len(self.model)
+        assert {one.job_id: one for one in self.heap.hints()} == self.model
         assert self.heap.head_due_at() == min((one.due_at for one in self.model.values()), default=None)
 
     def teardown(self) -> None:
         assert self.heap.pop_due(at(100), at_most=100) == self._in_order()
 
-    def _learn(self, one: DueHint) -> None:
+    def _learn(self, one: DueHint) -> bool:
         known = self.model.get(one.job_id)
-        if known is None or known.version <= one.version:
+        is_newer = known is None or known.version <= one.version
+        if is_newer:
             self.model[one.job_id] = one
+        return is_newer
 
     def _in_order(self) -> list[DueHint]:
         return sorted(self.model.values(), key=lambda one: (one.due_at, one.job_id))

@@ -1,6 +1,7 @@
 """The engine as a whole: its real threads under a manual clock, over a real SQLite file."""
 
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -284,7 +285,7 @@ def test_an_awaitable_that_nobody_would_await_is_a_failure(node: Node) -> None:
 
     (run,) = node.runs(job)
     assert run.state is RunState.FAILED
-    assert "awaitable" in (run.error.message if run.error else "")
+    assert "coroutine" in (run.error.message if run.error else "")
 
 
 def test_a_manual_run_starts_now_and_leaves_the_schedule_alone(node: Node) -> None:
@@ -370,7 +371,7 @@ def test_a_job_due_in_the_year_9999_neither_kills_nor_wakes_the_timer(node: Node
 
     node.advance(86_400 * 3)
 
-    assert node.clock.parkings - parkings <= 4
+    assert node.clock.parkings - parkings <= 8
     node.add()
     node.advance(10)
     assert len(node.calls) == 1
@@ -498,7 +499,7 @@ def crash(node: Node) -> None:
     """End the node's timer without a word to the store; a run that is going can no longer report."""
     node._agenda.stop()
     node.scheduler._recorder.put = lambda outcome: None  # type: ignore[method-assign]
-    node.scheduler._run_path._deliver = lambda outcome: None
+    node.scheduler._runner._run_path._deliver = lambda outcome: None
 
 
 def test_stopping_gives_runs_their_grace_and_records_what_is_left_as_lost(store: SqlStore) -> None:
@@ -554,3 +555,45 @@ def test_every_line_of_a_run_carries_the_stated_keys(node: Node) -> None:
         assert line["job_id"] == str(job.id)
         assert {"run_id", "function_name", "scheduled_for", "lateness_ms", "attempt", "node", "trigger"} <= line.keys()
     assert of_run[1]["state"] == "succeeded"
+
+
+def test_a_generator_that_nobody_would_exhaust_is_a_failure(node: Node) -> None:
+    def steps(job_id: str) -> Iterator[int]:
+        yield 1
+
+    node.functions.register("steps", lambda job_id: steps(job_id))  # noqa: PLW0108 - itself it would be refused
+    job = node.add(function_name="steps")
+
+    node.advance(10)
+
+    (run,) = node.runs(job)
+    assert run.state is RunState.FAILED
+    assert "generator" in (run.error.message if run.error else "")
+
+
+@pytest.mark.parametrize("how", ["pause", "edit", "delete", "delete all"])
+def test_slots_that_a_request_leaves_unclaimed_are_on_record(store: SqlStore, how: str) -> None:
+    node = Node(store, pool_size=1).start()
+    latch = Latch()
+    node.functions.register("slow", latch)
+    node.add(function_name="slow", interval_seconds=10.0)
+    waiting = node.add(interval_seconds=11.0)
+    node.advance(10, runs_end=False)
+    latch.await_entry()
+    node.advance(25, runs_end=False)
+
+    requests: dict[str, Callable[[], object]] = {
+        "pause": lambda: node.scheduler.pause_job(waiting.id),
+        "edit": lambda: node.scheduler.change_job(waiting.id, JobChange(interval_seconds=60.0)),
+        "delete": lambda: node.scheduler.delete_job(waiting.id),
+        "delete all": lambda: node.scheduler.delete_all_jobs(),
+    }
+    requests[how]()
+
+    (missed,) = node.runs(waiting)
+    assert missed.state is RunState.MISSED
+    assert (missed.scheduled_for, missed.slot_count) == (NOON + timedelta(seconds=11), 3)
+    assert missed.last_scheduled_for == NOON + timedelta(seconds=33)
+    assert how.split(maxsplit=1)[0] in (missed.reason or "")
+    latch.release()
+    node.stop()

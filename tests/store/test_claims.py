@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy.exc import IntegrityError
-from structlog.testing import capture_logs
 
 from engine.errors import JobNotFound
 from engine.nouns import Advance, Job, JobStatus, Run, RunState, Trigger
@@ -195,16 +194,17 @@ def test_a_slot_may_have_manual_runs_beside_its_own(store: SqlStore) -> None:
     assert store.run(manual.id) == manual
 
 
-def test_a_slot_that_cannot_be_recorded_does_not_hold_up_the_others(store: SqlStore) -> None:
-    poisoned, *others = (added(store) for _ in range(3))
+def test_a_slot_that_has_a_row_takes_its_whole_batch_back(store: SqlStore) -> None:
+    poisoned, other = added(store), added(store)
     store.advance([slot := make_advance(poisoned)])
     store.finish([make_outcome(run_of(slot))])
     taken = make_advance(stored(store, poisoned), run=make_run(job_id=poisoned.id, scheduled_for=NOON))
-    with capture_logs() as logs:
-        recorded = store.advance([make_advance(others[0]), taken, make_advance(others[1])])
-    assert set(recorded) == {job.id for job in others}
+
+    with pytest.raises(IntegrityError):
+        store.advance([make_advance(other), taken])
+
+    assert stored(store, other) == other
     assert stored(store, poisoned).version == 2
-    assert [(entry["event"], entry["job_id"]) for entry in logs] == [("slot not recorded", str(poisoned.id))]
 
 
 def test_a_manual_run_is_kept_and_is_a_start_of_its_job(store: SqlStore) -> None:

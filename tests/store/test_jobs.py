@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from engine.nouns import DueHint, Job, JobStatus, RunState
+from engine.nouns import Dropping, DueHint, Job, JobStatus, RunState
 from store import SqlStore
 from tests.factories import NOON, make_advance, make_job, make_run
 
@@ -47,7 +47,7 @@ def test_instants_from_the_first_year_to_the_last_come_back_and_sort(store: SqlS
     early, late = make_job(created_at=first, next_run_at=first), make_job(created_at=last, next_run_at=last)
     added(store, late, early)
     assert store.jobs_page(after=None, limit=2) == [early, late]
-    assert store.overdue_jobs(due_before=NOON, after=None, limit=2) == [early]
+    assert store.overdue_job_ids(due_before=NOON, after=None, limit=2) == [early.id]
 
 
 def test_instants_come_back_in_utc(store: SqlStore) -> None:
@@ -189,11 +189,47 @@ def test_overdue_jobs_come_in_the_order_of_their_ids(store: SqlStore) -> None:
     overdue = sorted([make_job() for _ in range(4)], key=lambda job: job.id)
     added(store, *reversed(overdue), make_job(next_run_at=NOON + timedelta(microseconds=1)))
     added(store, make_job(status=JobStatus.PAUSED, next_run_at=None))
-    assert store.overdue_jobs(due_before=NOON, after=None, limit=3) == overdue[:3]
-    assert store.overdue_jobs(due_before=NOON, after=overdue[2].id, limit=3) == overdue[3:]
+    assert store.overdue_job_ids(due_before=NOON, after=None, limit=3) == [job.id for job in overdue[:3]]
+    assert store.overdue_job_ids(due_before=NOON, after=overdue[2].id, limit=3) == [job.id for job in overdue[3:]]
 
 
 def store_job(store: SqlStore, job_id: UUID) -> Job:
     job = store.job(job_id)
     assert job is not None
     return job
+
+
+def test_an_edit_that_leaves_the_status_does_not_undo_what_a_run_made_of_it(store: SqlStore) -> None:
+    job = make_job()
+    store.add_job(job)
+    store.replace_job(replace(job, status=JobStatus.FAILED, version=2), expected_version=1, dropped=None)
+
+    renamed = replace(job, name="renamed", status=JobStatus.ACTIVE, version=3)
+    assert store.replace_job(renamed, expected_version=2, dropped=None, keeps_status=True)
+
+    stored = store.job(job.id)
+    assert stored is not None
+    assert (stored.name, stored.status) == ("renamed", JobStatus.FAILED)
+
+
+def test_a_deletion_records_the_slots_it_leaves_unclaimed(store: SqlStore) -> None:
+    job = make_job()
+    store.add_job(job)
+    dropped = make_run(job_id=job.id, state=RunState.MISSED)
+
+    assert not store.delete_job(job.id, dropping=Dropping(job.version + 1, dropped))
+    assert store.job(job.id) == job
+    assert store.delete_job(job.id, dropping=Dropping(job.version, dropped))
+    assert store.job(job.id) is None
+    assert store.run(dropped.id) == dropped
+
+
+def test_deleting_all_jobs_records_slots_of_those_that_did_not_move_meanwhile(store: SqlStore) -> None:
+    still, moved = make_job(), make_job(version=2)
+    added(store, still, moved)
+    droppings = [Dropping(1, make_run(job_id=job.id, state=RunState.MISSED)) for job in (still, moved)]
+
+    assert sorted(store.delete_all_jobs(droppings=droppings)) == sorted([still.id, moved.id])
+
+    assert store.run(droppings[0].run.id) == droppings[0].run
+    assert store.run(droppings[1].run.id) is None

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from engine.nouns import BAD_ENDS, Job, JobStatus, Outcome, Restore, Run, RunError, RunState, Trigger
+from engine.nouns import BAD_ENDS, Job, JobStatus, Outcome, Run, RunError, RunState, Trigger
 from store import SqlStore
 from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
 
@@ -93,7 +93,7 @@ def test_a_late_outcome_changes_nothing(store: SqlStore, first: RunState) -> Non
     job, run = running(store)
     store.finish([ending(run, first)])
     run_before, job_before = store.run(run.id), store.job(job.id)
-    late = make_outcome(run, state=RunState.FAILED, error=ERROR, restore_last_run_at=Restore(claimed=NOON, before=None))
+    late = make_outcome(run, state=RunState.FAILED, error=ERROR, undoes_claim=False)
     assert store.finish([late]) == {run.id}
     assert store.run(run.id) == run_before
     assert store.job(job.id) == job_before
@@ -174,9 +174,10 @@ def test_the_end_of_a_deleted_jobs_run_is_recorded(store: SqlStore) -> None:
 
 
 def test_a_start_that_did_not_happen_is_taken_back(store: SqlStore) -> None:
-    job, run = running(store, last_run_at=NOON - ONE_MINUTE)
-    restore = Restore(claimed=NOON, before=NOON - ONE_MINUTE)
-    store.finish([ending(run, RunState.SKIPPED, restore_last_run_at=restore)])
+    job, run = running(store)
+    before = make_run(job_id=job.id, trigger=Trigger.MANUAL, started_at=NOON - ONE_MINUTE)
+    store.add_manual_run(before, ended={run.id})
+    store.finish([ending(run, RunState.SKIPPED, started_at=None, undoes_claim=True)])
     stored = store.job(job.id)
     assert stored is not None
     assert stored.last_run_at == NOON - ONE_MINUTE
@@ -186,8 +187,23 @@ def test_a_start_is_not_taken_back_once_there_was_a_later_one(store: SqlStore) -
     job, run = running(store)
     later = make_run(job_id=job.id, trigger=Trigger.MANUAL, started_at=NOON + ONE_MINUTE)
     store.add_manual_run(later, ended={run.id})
-    restore = Restore(claimed=NOON, before=None)
-    store.finish([ending(run, RunState.SKIPPED, restore_last_run_at=restore)])
+    store.finish([ending(run, RunState.SKIPPED, started_at=None, undoes_claim=True)])
+    stored = store.job(job.id)
+    assert stored is not None
+    assert stored.last_run_at == NOON + ONE_MINUTE
+
+
+def test_the_first_start_that_did_not_happen_leaves_none(store: SqlStore) -> None:
+    job, run = running(store)
+    store.finish([ending(run, RunState.SKIPPED, started_at=None, undoes_claim=True)])
+    stored = store.job(job.id)
+    assert stored is not None
+    assert stored.last_run_at is None
+
+
+def test_a_start_later_than_its_claim_is_the_jobs_last(store: SqlStore) -> None:
+    job, run = running(store)
+    store.finish([make_outcome(run, started_at=NOON + ONE_MINUTE)])
     stored = store.job(job.id)
     assert stored is not None
     assert stored.last_run_at == NOON + ONE_MINUTE
