@@ -586,7 +586,7 @@ def test_slots_that_a_request_leaves_unclaimed_are_on_record(store: SqlStore, ho
         "pause": lambda: node.scheduler.pause_job(waiting.id),
         "edit": lambda: node.scheduler.change_job(waiting.id, JobChange(interval_seconds=60.0)),
         "delete": lambda: node.scheduler.delete_job(waiting.id),
-        "delete all": lambda: node.scheduler.delete_all_jobs(),
+        "delete all": node.scheduler.delete_all_jobs,
     }
     requests[how]()
 
