@@ -141,9 +141,10 @@ class HealthView(BaseModel):
 
 
 class ReadyView(BaseModel):
-    """What the engine knows of itself. Ready when `problems` is empty."""
+    """What the engine knows of itself. Ready when `problems` is empty; otherwise `detail` has them in one sentence."""
 
     status: Literal["ready", "not ready"]
+    detail: str | None
     problems: list[str]
     node: UUID
     is_stopping: bool
@@ -161,7 +162,12 @@ class ReadyView(BaseModel):
     @classmethod
     def of(cls, health: Health) -> Self:
         """As clients see `health`."""
-        return cls(status="ready" if health.is_ready else "not ready", **asdict(health))
+        return cls(
+            status="ready" if health.is_ready else "not ready",
+            # An error like any other: clients look for its text under `detail`.
+            detail="; ".join(health.problems) or None,
+            **asdict(health),
+        )
 
 
 class DeletedView(BaseModel):

@@ -25,6 +25,9 @@ BATCH_EVENTS = 200
 
 UVICORN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
+TALKATIVE_LOGGERS = ("alembic",)
+"""Libraries whose information is nobody's: each start would tell how the migrations are looked for."""
+
 _FACTS = "structlog_facts"
 _ACCESS_KEYS = ("client", "method", "path", "http_version", "status")
 _RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
@@ -267,6 +270,10 @@ def _replace_handlers(undo: ExitStack, handler: PipeHandler, level: int) -> None
         _silence(undo, logger, logger.handlers)
         undo.callback(setattr, logger, "propagate", logger.propagate)
         logger.propagate = True
+    for name in TALKATIVE_LOGGERS:
+        logger = logging.getLogger(name)
+        undo.callback(logger.setLevel, logger.level)
+        logger.setLevel(max(level, logging.WARNING))
     undo.callback(root.setLevel, root.level)
     root.setLevel(level)
     undo.callback(root.removeHandler, handler)

@@ -102,7 +102,8 @@ class Dispatcher:
         for job_id, error in unreadable.items():
             self._put_off(job_id, "job unreadable", error)
         # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
-        plans = [self._plan_one(job) for job in jobs.values() if job.is_scheduled]
+        due = [jobs[hint.job_id] for hint in hints if hint.job_id in jobs]
+        plans = [self._plan_one(job) for job in due if job.is_scheduled]
         return [plan for plan in plans if plan is not None]
 
     def _plan_one(self, job: Job) -> Plan | None:

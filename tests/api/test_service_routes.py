@@ -60,8 +60,8 @@ def test_a_working_service_is_ready_and_gives_its_figures(client: TestClient) ->
 
     assert response.status_code == 200
     ready = response.json()
-    assert set(ready) == {"status", *(field.name for field in fields(Health))}
-    assert (ready["status"], ready["problems"]) == ("ready", [])
+    assert set(ready) == {"status", "detail", *(field.name for field in fields(Health))}
+    assert (ready["status"], ready["detail"], ready["problems"]) == ("ready", None, [])
     assert (ready["scheduled_jobs"], ready["permits"], ready["permits_free"]) == (1, 4, 4)
 
 
@@ -75,6 +75,7 @@ def test_a_service_whose_database_is_gone_is_alive_but_not_ready(
     assert response.status_code == 503
     assert response.json()["status"] == "not ready"
     assert response.json()["problems"] == ["the database does not answer"]
+    assert response.json()["detail"] == "the database does not answer"
     assert client.get("/healthz").status_code == 200
 
 
