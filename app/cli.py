@@ -9,7 +9,7 @@ import uvicorn
 import store
 from app import VERSION
 from app.settings import Settings, SettingsError, load_settings
-from engine.errors import StoreRefused
+from engine.errors import StoreRefused, StoreUnavailable
 
 REFUSED = 2
 """Exit code for settings or a database that the service refuses: trying again changes nothing."""
@@ -62,12 +62,12 @@ def serve(
 def migrate() -> None:
     """Bring the database that DATABASE_URL names to this version's tables. `serve` does so by itself.
 
-    Exit codes: 0 done, or nothing to do; 2 settings or database refused; 1 anything else.
+    Exit codes: 0 done, or nothing to do; 2 settings or database refused, or no answer from it; 1 anything else.
     """
     url = _settings().database_url
     try:
         store.migrate_database(url)
-    except StoreRefused as error:
+    except (StoreRefused, StoreUnavailable) as error:
         raise _refusal(error) from None
 
 

@@ -76,9 +76,8 @@ class Agenda:
     def hasten(self, job_id: UUID) -> None:
         """Have the timer look at the job now: what the store says of it is in doubt."""
         with self.condition:
-            now = self._clock.now()
-            self._heap.hasten(job_id, due_at=now)
-            self._wake_if_asleep_past(now)
+            self._heap.hasten(job_id, due_at=self._clock.now())
+            self.condition.notify_all()
 
     def take_due(self) -> list[DueHint]:
         """Wait once, for a due job with a free permit, a notification, or the cap; hand out what is due by then.

@@ -10,16 +10,16 @@ import structlog
 from engine.agenda import Agenda
 from engine.dispatcher import Dispatcher, log_missed
 from engine.edits import changed, new_job, replaced
-from engine.errors import JobNotFound, NotScheduling, PoolFull, RunInTheWay, StoreUnavailable, UnknownFunction
+from engine.errors import JobNotFound, NotScheduling, StoreUnavailable, UnknownFunction
 from engine.gate import StartGate
 from engine.limits import (
     MAX_EDIT_TRIES,
     MAX_TICK_AGE_SECONDS,
     MAX_WAIT_SECONDS,
-    MAX_WAITING_MANUAL_RUNS,
     RECORDING_SECONDS_AT_STOP,
 )
-from engine.nouns import Assignment, Dropping, Job, JobStatus, Run, RunState, Trigger
+from engine.manual_runs import ManualRuns
+from engine.nouns import Dropping, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
 from engine.reading import read_jobs
@@ -69,6 +69,15 @@ class Scheduler:
             max_wait_seconds=max_wait_seconds,
         )
         self._recorder = self._runner.recorder
+        self._manual_runs = ManualRuns(
+            store=store,
+            clock=clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            runner=self._runner,
+            node=self.node,
+            new_id=new_id,
+        )
         self._timer = Timer(agenda=self._agenda, dispatcher=self._new_dispatcher(), clock=clock)
         self._is_stopping = False
 
@@ -179,18 +188,7 @@ class Scheduler:
             raise NotScheduling(STOPPING)
         job = self._existing(job_id)
         self._require_function(job.function_name)
-        has_thread = self._agenda.overdraw()
-        if has_thread is None:
-            raise PoolFull(f"{MAX_WAITING_MANUAL_RUNS} manual runs are waiting for a thread already")
-        run = self._manual_run(job, has_thread=has_thread)
-        assignment = Assignment(run, job)
-        self._gate.open(assignment, version=job.version)
-        if self._gate.is_shut:
-            self._runner.withdraw(run)
-            raise NotScheduling(STOPPING)
-        self._keep_manual_run(assignment)
-        self._runner.start(assignment)
-        return run
+        return self._manual_runs.start(job)
 
     def is_orphaned(self, job: Job) -> bool:
         """Whether the job's function is not registered in this process (law 12)."""
@@ -325,36 +323,6 @@ class Scheduler:
     def _require_function(self, name: str) -> None:
         if name not in self.functions:
             raise UnknownFunction(name)
-
-    def _manual_run(self, job: Job, *, has_thread: bool) -> Run:
-        now = self._clock.now()
-        return Run(
-            id=self._new_id(),
-            job_id=job.id,
-            function_name=job.function_name,
-            trigger=Trigger.MANUAL,
-            scheduled_for=now,
-            state=RunState.RUNNING,
-            node=self.node,
-            started_at=now if has_thread else None,
-            lateness_ms=0.0 if has_thread else None,
-        )
-
-    def _keep_manual_run(self, assignment: Assignment) -> None:
-        run = assignment.run
-        try:
-            in_the_way = self._store.add_manual_run(run, ended=self._recorder.waiting_run_ids())
-        except JobNotFound:
-            self._runner.withdraw(run)
-            raise
-        except BaseException:
-            # Perhaps it is on record, and its caller is told that it is not: then it must end there without a start.
-            # The outcome carries ticket and permit home, and is recorded as soon as the store answers.
-            self._runner.end_unstarted(assignment, "the database did not answer when it was requested")
-            raise
-        if in_the_way is not None:
-            self._runner.withdraw(run)
-            raise RunInTheWay(in_the_way)
 
     def _store_latency_ms(self) -> float | None:
         begun = self._clock.monotonic()

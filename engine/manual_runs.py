@@ -1,0 +1,71 @@
+"""Runs that someone asks for: claimed by the thread of the request, waiting in the pool's queue if it is full."""
+
+from uuid import UUID
+
+from engine.agenda import Agenda
+from engine.errors import JobNotFound, NotScheduling, PoolFull, RunInTheWay
+from engine.gate import StartGate
+from engine.limits import MAX_WAITING_MANUAL_RUNS
+from engine.nouns import Assignment, Job, Run, RunState, Trigger
+from engine.ports import Clock, Ids, Store
+from engine.runner import Runner
+
+
+class ManualRuns:
+    """Claims and starts runs outside the schedule. May be used from any thread."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, agenda: Agenda, gate: StartGate, runner: Runner, node: UUID, new_id: Ids
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._agenda = agenda
+        self._gate = gate
+        self._runner = runner
+        self._node = node
+        self._new_id = new_id
+
+    def start(self, job: Job) -> Run:
+        """Raises JobNotFound, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable."""
+        has_thread = self._agenda.overdraw()
+        if has_thread is None:
+            raise PoolFull(f"{MAX_WAITING_MANUAL_RUNS} manual runs are waiting for a thread already")
+        run = self._new_run(job, has_thread=has_thread)
+        assignment = Assignment(run, job)
+        self._gate.open(assignment, version=job.version)
+        if self._gate.is_shut:
+            self._runner.withdraw(run)
+            raise NotScheduling("the scheduler is stopping")
+        self._keep(assignment)
+        self._runner.start(assignment)
+        return run
+
+    def _new_run(self, job: Job, *, has_thread: bool) -> Run:
+        now = self._clock.now()
+        return Run(
+            id=self._new_id(),
+            job_id=job.id,
+            function_name=job.function_name,
+            trigger=Trigger.MANUAL,
+            scheduled_for=now,
+            state=RunState.RUNNING,
+            node=self._node,
+            started_at=now if has_thread else None,
+            lateness_ms=0.0 if has_thread else None,
+        )
+
+    def _keep(self, assignment: Assignment) -> None:
+        run = assignment.run
+        try:
+            in_the_way = self._store.add_manual_run(run, ended=self._runner.recorder.waiting_run_ids())
+        except JobNotFound:
+            self._runner.withdraw(run)
+            raise
+        except BaseException:
+            # Perhaps it is on record, and its caller is told that it is not: then it must end there without a start.
+            # The outcome carries ticket and permit home, and is recorded as soon as the store answers.
+            self._runner.end_unstarted(assignment, "the database did not answer when it was requested")
+            raise
+        if in_the_way is not None:
+            self._runner.withdraw(run)
+            raise RunInTheWay(in_the_way)
