@@ -3,15 +3,19 @@
 import io
 import re
 import shutil
+import sqlite3
 import statistics
 import subprocess
+import time
 import tokenize
+import urllib.request
 from pathlib import Path
 
 from benchmarks.service_process import ROOT, ServiceProcess, new_folder, service
 
 STARTS = 5
 JOBS = 10_000
+LISTED_JOBS = 200_000
 CONNECTIONS = 8
 SECONDS = 10
 PACKAGES = ("registry", "engine", "store", "api", "app", "tests", "benchmarks")
@@ -27,6 +31,7 @@ wrk.body = '{"name": "n", "function_name": "print_hello", "interval_seconds": 86
 def main() -> None:
     """Measure and print."""
     print_start_and_memory()
+    print_listing()
     print_requests()
     print_lines_of_code()
 
@@ -52,6 +57,36 @@ def print_start_and_memory() -> None:
 def fill(running: ServiceProcess) -> None:
     for number in range(JOBS):
         running.post("/jobs", {"name": f"job {number}", "function_name": "print_hello", "interval_seconds": 86_400})
+
+
+def print_listing() -> None:
+    with new_folder() as folder:
+        with service(folder) as running:
+            running.post("/jobs", {"name": "n", "function_name": "print_hello", "interval_seconds": 86_400})
+        multiply_jobs(folder / "scheduler.db", LISTED_JOBS)
+        with service(folder) as running:
+            before = running.memory_mib()
+            began = time.perf_counter()
+            jobs, most = 0, before
+            with urllib.request.urlopen(f"{running.url}/jobs") as answer:
+                while piece := answer.read(1 << 20):
+                    jobs += piece.count(b'"function_name"')
+                    most = max(most, running.memory_mib())
+            seconds = time.perf_counter() - began
+        assert jobs == LISTED_JOBS, jobs
+        print(f"GET /jobs with {LISTED_JOBS} jobs: {seconds:.1f} s, memory {before:.0f} MiB before, {most:.0f} at most")
+
+
+def multiply_jobs(path: Path, wanted: int) -> None:
+    """Copies of the one job, under new ids."""
+    with sqlite3.connect(path) as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(jobs)") if row[1] != "id"]
+        listed = ", ".join(columns)
+        database.execute(
+            "WITH RECURSIVE counted(number) AS (SELECT 2 UNION ALL SELECT number + 1 FROM counted WHERE number < ?) "
+            f"INSERT INTO jobs (id, {listed}) SELECT lower(hex(randomblob(16))), {listed} FROM counted, jobs",
+            (wanted,),
+        )
 
 
 def print_requests() -> None:

@@ -1,0 +1,99 @@
+"""Starting, stopping and starting again, with and without a server that speaks lifespan."""
+
+import atexit
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from api.application import create_app
+from app.deployment import Deployment, StartWithFirstRequest
+from app.settings import Settings
+from engine.errors import StoreRefused, StoreUnavailable
+from engine.scheduler import Scheduler
+from registry import FunctionRegistry
+from store import open_store
+
+JOB = {"name": "a job", "function_name": "nothing", "interval_seconds": 3_600}
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    functions = FunctionRegistry()
+    functions.register("nothing", lambda job_id: None)
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/scheduler.db", stop_grace_seconds=0)
+    return Deployment(settings=settings, functions=functions, flush_logs=lambda: None)
+
+
+@pytest.fixture
+def app(deployment: Deployment) -> Iterator[FastAPI]:
+    made = create_app(version="1.2.3", lifespan=deployment.lifespan)
+    made.add_middleware(StartWithFirstRequest, deployment=deployment)
+    yield made
+    atexit.unregister(deployment.stop)
+    deployment.stop()
+
+
+def test_one_application_can_be_started_again_and_finds_its_jobs(app: FastAPI, deployment: Deployment) -> None:
+    with TestClient(app) as client:
+        job = client.post("/jobs", json=JOB).json()
+    assert not deployment.is_started
+
+    with TestClient(app) as client:
+        assert client.get("/jobs").json() == [job]
+        assert client.get("/readyz").json()["scheduled_jobs"] == 1
+
+
+def test_a_client_that_runs_no_lifespan_starts_the_service_with_its_first_request(app: FastAPI) -> None:
+    client = TestClient(app)
+
+    assert client.post("/jobs", json=JOB).status_code == 200
+    assert client.get("/readyz").json()["status"] == "ready"
+
+
+def test_a_stop_lets_go_of_the_database(app: FastAPI, tmp_path: Path) -> None:
+    with TestClient(app):
+        pass
+
+    open_store(f"sqlite:///{tmp_path}/scheduler.db", lock_wait_seconds=0).close()
+
+
+def test_a_start_that_is_refused_raises_and_can_be_tried_again(
+    app: FastAPI, deployment: Deployment, tmp_path: Path
+) -> None:
+    database = tmp_path / "scheduler.db"
+    database.write_text("no database")
+    with pytest.raises(StoreRefused), TestClient(app):
+        pass
+    assert not deployment.is_started
+
+    database.unlink()
+    with TestClient(app) as client:
+        assert client.get("/jobs").json() == []
+
+
+def test_a_start_that_fails_half_way_lets_go_of_the_database(
+    deployment: Deployment, app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Scheduler) -> None:
+        raise StoreUnavailable("the database went away")
+
+    monkeypatch.setattr(Scheduler, "start", fail)
+    with pytest.raises(StoreUnavailable):
+        deployment.start(app)
+
+    open_store(f"sqlite:///{tmp_path}/scheduler.db", lock_wait_seconds=0).close()
+
+
+def test_stopping_what_is_not_started_does_nothing(deployment: Deployment) -> None:
+    deployment.stop()
+    deployment.begin_stop()
+    assert not deployment.is_started
+
+
+def test_a_stop_that_begins_makes_the_service_unready_at_once(app: FastAPI, deployment: Deployment) -> None:
+    with TestClient(app) as client:
+        deployment.begin_stop()
+        assert client.get("/readyz").status_code == 503
