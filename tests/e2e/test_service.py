@@ -143,10 +143,21 @@ def test_a_module_that_does_not_import_stops_the_start_with_its_name(folder: Pat
 
     service = Service(folder, JOB_MODULES="broken_jobs")
 
-    assert service.await_end() != 0
-    told = "\n".join([*service.garbage, *(str(line) for line in service.lines)])
-    assert "broken_jobs" in told
-    assert "nowhere_to_be_found" in told
+    assert service.await_end() == 1
+    (refusal,) = [line for line in service.lines if line["event"] == "start refused"]
+    assert "module broken_jobs" in refusal["error"]
+    assert "ModuleNotFoundError: No module named 'nowhere_to_be_found'" in refusal["error"]
+    assert service.garbage == []
+
+
+def test_at_a_terminal_the_refusal_is_plain_text(folder: Path) -> None:
+    (folder / "twice_jobs.py").write_text(JOBS.replace('"append_slowly"', '"append"'))
+
+    service = Service(folder, JOB_MODULES="twice_jobs", LOG_FORMAT="console")
+
+    assert service.await_end() == 1
+    told = "".join(service.garbage)
+    assert told.startswith('The service can\'t start.\nmodule twice_jobs: job function "append" is registered twice')
 
 
 def test_the_predecessors_command_line_works(folder: Path) -> None:
