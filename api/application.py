@@ -18,7 +18,7 @@ from engine.scheduler import Scheduler
 
 
 def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """The application. What it works with is attached, and detached again, by `lifespan` or by a test."""
+    """The application. What it works with is attached by `lifespan` or by a test: see `attach_service`."""
     # FastAPI itself would have the browser load Swagger and ReDoc from a server outside.
     app = FastAPIOffline(
         title="Scheduler Microservice",

@@ -53,7 +53,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     InvalidSchedule: Answer(422, "The schedule cannot be read, or never fires"),
     InvalidStatus: Answer(422, "The status cannot be set"),
     PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
-    NotScheduling: Answer(503, "The service is starting or stopping", retry_after_seconds=5),
+    NotScheduling: Answer(503, "The service is stopping", retry_after_seconds=5),
     # The driver's text can hold host names and statements; it is logged instead.
     StoreUnavailable: Answer(
         503,

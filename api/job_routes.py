@@ -78,7 +78,7 @@ def change_job(job_id: JobId, body: ChangedFields, service: TheService) -> JobVi
     return _view(service, service.scheduler.change_job(job_id, body.change()))
 
 
-@router.post("/{job_id}/pause", summary="Pause a job", responses=documented(*KNOWN, InvalidSchedule, StoreUnavailable))
+@router.post("/{job_id}/pause", summary="Pause a job", responses=documented(*KNOWN, StoreUnavailable))
 def pause_job(job_id: JobId, service: TheService) -> JobView:
     """It is kept, and does not run until it is resumed."""
     return _view(service, service.scheduler.pause_job(job_id))

@@ -4,7 +4,7 @@ MAX_BODY_BYTES = 262_144
 """Bytes of a request body: the largest metadata, written with escapes like `\\u00e9`, is three times as long."""
 
 MAX_INTERVAL_SECONDS = 10**11
-"""About 3,170 years. What ends sooner, with the calendar, the engine refuses by itself."""
+"""About 3,170 years, a bound for the documentation. The engine refuses an interval whose first slot is after 9999."""
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500

@@ -31,6 +31,7 @@ class Deployment:
         self._settings = settings
         self._functions = functions
         self._flush_logs = flush_logs
+        # Held over I/O, against law 5: a start must wait for the stop before it, and nothing else asks for it.
         self._lock = threading.Lock()
         self._store: SqlStore | None = None
         self._scheduler: Scheduler | None = None
@@ -76,6 +77,7 @@ class Deployment:
 
     def begin_stop(self) -> None:
         """Claim nothing more from now on; the stop itself follows."""
+        # Without the lock, which a start or a stop may hold for long.
         scheduler = self._scheduler
         if scheduler is not None:
             scheduler.begin_stop()

@@ -55,6 +55,7 @@ class ExitGuard:
 
     def _see_it_through(self) -> None:
         self._on_signal()
+        # Events and not the clock (law 8): real time is what an operator waits for, whatever the engine's clock says.
         is_stopped = self._is_stopped.wait(self._limit_seconds)
         threading.Event().wait(LINGER_SECONDS)
         self._flush_logs()

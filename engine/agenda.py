@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from engine.errors import PoolFull
 from engine.heap import DOUBT, DueHeap
 from engine.limits import MAX_CLAIM_BATCH, MAX_WAITING_MANUAL_RUNS
 from engine.nouns import DueHint
@@ -49,7 +50,9 @@ class Agenda:
         # The hints come from the database, page by page: not under the lock (law 5).
         filled.fill(hints)
         with self.condition:
-            filled.fill(self._heap.hints())
+            # One by one: there are few of these yet, and a fill would order all the others again under the lock.
+            for hint in self._heap.hints():
+                filled.push(hint)
             self._heap = filled
             self.condition.notify_all()
 
@@ -92,11 +95,11 @@ class Agenda:
                 self._asleep_until = None
             return self._pop_due()
 
-    def overdraw(self) -> bool | None:
-        """Take a permit for a manual run: True if a thread is free, False if it will wait, None if too many wait."""
+    def overdraw(self) -> bool:
+        """Take a permit for a manual run; says whether a thread is free for it. Raises PoolFull if too many wait."""
         with self.condition:
             if self._free <= -MAX_WAITING_MANUAL_RUNS:
-                return None
+                raise PoolFull(f"{MAX_WAITING_MANUAL_RUNS} manual runs are waiting for a thread already")
             self._free -= 1
             return self._free >= 0
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 from croniter import CroniterBadDateError, croniter
 
 from engine.errors import InvalidSchedule
-from engine.limits import MAX_COUNTED_SLOTS, MAX_CRON_EXPRESSION_LENGTH
+from engine.limits import MAX_COUNTED_SLOTS, MAX_CRON_EXPRESSION_LENGTH, MAX_REMEMBERED_CRON_EXPRESSIONS
 
 FIELD = "cron_expression"
 
@@ -57,7 +57,6 @@ ONE_SECOND = timedelta(seconds=1)
 class CronSchedule:
     """A cron expression that has been read and found sound. `canonical` is what croniter is given."""
 
-    expression: str
     canonical: str
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -102,7 +101,7 @@ def parse_cron(expression: str) -> CronSchedule:
     return _parse(expression)
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=MAX_REMEMBERED_CRON_EXPRESSIONS)
 def _parse(expression: str) -> CronSchedule:
     texts = _expand_macro(expression).split()
     if len(texts) != len(FIELDS):
@@ -112,7 +111,7 @@ def _parse(expression: str) -> CronSchedule:
             'minute hour day-of-month month day-of-week, as in "0 9 * * mon-fri"',
         )
     values = [_values(field, text) for field, text in zip(FIELDS, texts, strict=True)]
-    return CronSchedule(expression, _canonical(texts, values))
+    return CronSchedule(_canonical(texts, values))
 
 
 def _expand_macro(expression: str) -> str:

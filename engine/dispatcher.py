@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import structlog
@@ -103,14 +104,13 @@ class Dispatcher:
             self._put_off(job_id, "job unreadable", error)
         # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
         due = [jobs[hint.job_id] for hint in hints if hint.job_id in jobs]
-        plans = [self._plan_one(job) for job in due if job.is_scheduled]
+        now = self._clock.now()
+        plans = [self._plan_one(job, now) for job in due if job.is_scheduled]
         return [plan for plan in plans if plan is not None]
 
-    def _plan_one(self, job: Job) -> Plan | None:
+    def _plan_one(self, job: Job, now: datetime) -> Plan | None:
         try:
-            plan = plan_claim(
-                job, now=self._clock.now(), node=self._node, new_id=self._new_id, refusal=self._refusal(job)
-            )
+            plan = plan_claim(job, now=now, node=self._node, new_id=self._new_id, refusal=self._refusal(job))
         # A schedule that cannot be read any more: one such job must not hold the others.
         except Exception as error:  # noqa: BLE001 - one job of many
             self._put_off(job.id, "job unreadable", error)

@@ -79,7 +79,10 @@ class PoolFull(Unavailable):
 
 
 class NotScheduling(Unavailable):
-    """The engine is stopping or was never started."""
+    """The engine is stopping: nothing starts any more."""
+
+    def __init__(self) -> None:
+        super().__init__("the scheduler is stopping")
 
 
 class StoreUnavailable(Unavailable):

@@ -6,6 +6,9 @@ MAX_NAME_LENGTH = 200
 MAX_CRON_EXPRESSION_LENGTH = 256
 """Characters of a cron expression: croniter needs 0.3 s for one of 80 kB."""
 
+MAX_REMEMBERED_CRON_EXPRESSIONS = 4_096
+"""Cron expressions that are read once only: about 1 kB each."""
+
 MAX_METADATA_BYTES = 65_536
 """UTF-8 bytes of a job's metadata as JSON."""
 
@@ -19,6 +22,9 @@ MAX_TRACEBACK_LENGTH = 32_768
 
 MAX_TRACEBACK_FRAMES = 64
 """Frames kept of each traceback, the innermost ones."""
+
+MAX_LINE_LENGTH = 8_192
+"""Characters of one printed line; a longer one is cut there and goes on as the next line."""
 
 MAX_RESULT_BYTES = 65_536
 """UTF-8 bytes of a run's result as JSON; a larger one is not kept, and the run says so."""
@@ -45,7 +51,7 @@ MAX_WAIT_SECONDS = 1.0
 """The longest the timer sleeps. A step of the wall clock is noticed after this long at the latest."""
 
 MISFIRE_GRACE_SECONDS = 5.0
-"""A slot that starts later than this is missed, and what is due then is merged into its latest slot (run_once)."""
+"""A slot that is claimed later than this is merged with those due since: the latest runs, the others are missed."""
 
 FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
@@ -55,14 +61,21 @@ FIRST_QUARANTINE_SECONDS = 1.0
 MAX_QUARANTINE_SECONDS = 60.0
 """How long a job that cannot be read or claimed is put off: doubled from the first to the longest, then kept."""
 
+MAX_QUARANTINED_JOBS = 1_000
+"""Jobs whose quarantine is remembered; a deleted one is forgotten only by coming too far back in this line."""
+
 LOST_CLAIM_RETRY_SECONDS = 0.05
 """After this long a job whose claim did not apply is looked at again."""
 
 MAX_TICK_AGE_SECONDS = 15.0
-"""A timer that has not come round for longer is not ready: longer than a database call may take."""
+"""A timer that has not come round for longer is not ready: it rests for MAX_WAIT_SECONDS or MAX_BACKOFF_SECONDS at
+most, so it hangs in a database call. On PostgreSQL one may take up to 30 s (store.postgresql) before it fails."""
+
+TIMER_SECONDS_AT_STOP = 5.0
+"""How long a stop waits for the timer to come back from the claim it is in."""
 
 RECORDING_SECONDS_AT_STOP = 5.0
 """How long a stop waits for the last outcomes to be written."""
 
-CATCH_UP_BATCH = 500
-"""Overdue jobs read and moved on in one go at start."""
+OVERDUE_BATCH = 500
+"""Overdue jobs read in one go: at start, where they are moved on, and when all jobs are deleted."""

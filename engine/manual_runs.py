@@ -3,9 +3,8 @@
 from uuid import UUID
 
 from engine.agenda import Agenda
-from engine.errors import JobNotFound, NotScheduling, PoolFull, RunInTheWay
+from engine.errors import JobNotFound, NotScheduling, RunInTheWay
 from engine.gate import StartGate
-from engine.limits import MAX_WAITING_MANUAL_RUNS
 from engine.nouns import Assignment, Job, Run, RunState, Trigger
 from engine.ports import Clock, Ids, Store
 from engine.runner import Runner
@@ -27,15 +26,12 @@ class ManualRuns:
 
     def start(self, job: Job) -> Run:
         """Raises JobNotFound, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable."""
-        has_thread = self._agenda.overdraw()
-        if has_thread is None:
-            raise PoolFull(f"{MAX_WAITING_MANUAL_RUNS} manual runs are waiting for a thread already")
-        run = self._new_run(job, has_thread=has_thread)
+        run = self._new_run(job, has_thread=self._agenda.overdraw())
         assignment = Assignment(run, job)
         self._gate.open(assignment, version=job.version)
         if self._gate.is_shut:
             self._runner.withdraw(run)
-            raise NotScheduling("the scheduler is stopping")
+            raise NotScheduling
         self._keep(assignment)
         self._runner.start(assignment)
         return run

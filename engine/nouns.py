@@ -29,9 +29,10 @@ class RunState(StrEnum):
     """Where a run stands. Only `RUNNING` is left again, and only by the node that owns the run or by recovery.
 
     `RUNNING`: a claim put it there. `SUCCEEDED`, `FAILED`: the run path, when the function returned or raised.
-    `SKIPPED`: the claim (a run of the job still going, function not registered) or a pause, edit or delete that came
-    between claim and start. `MISSED`: the slots of this row were never claimed. `LOST`: its node ended without saying
-    how the run went. `TIMED_OUT`, `CANCELLED`: reserved for time-outs and cancellation.
+    `SKIPPED`: the claim (a run of the job still going, function not registered), or what came between claim and start:
+    a pause, a delete, a stop, no thread, no answer from the database. `MISSED`: the slots of this row were never
+    claimed. `LOST`: its node ended without saying how the run went. `TIMED_OUT`, `CANCELLED`: reserved for time-outs
+    and cancellation.
     """
 
     RUNNING = "running"

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 
-MAX_LINE_LENGTH = 8_192
-"""Characters of one printed line; a longer one is cut there and goes on as the next line."""
+from engine.limits import MAX_LINE_LENGTH
 
 
 class RunOutput:

@@ -1,9 +1,11 @@
 """Reading jobs so that one that cannot be read does not hold the others."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from engine.errors import StoreUnavailable
+from engine.limits import OVERDUE_BATCH
 from engine.nouns import Job
 from engine.ports import Store
 
@@ -17,6 +19,16 @@ def read_jobs(store: Store, job_ids: Sequence[UUID]) -> tuple[dict[UUID, Job], d
     # A row that someone edited by hand, or that another release wrote: which it is, reading one by one will show.
     except Exception:  # noqa: BLE001 - returned below, of the job that raises it
         return _read_one_by_one(store, job_ids)
+
+
+def overdue_jobs(store: Store, now: datetime) -> Iterator[list[Job]]:
+    """The jobs with a due slot, page by page, without those that cannot be read."""
+    after: UUID | None = None
+    while job_ids := store.overdue_job_ids(due_before=now, after=after, limit=OVERDUE_BATCH):
+        # The timer will come to those that cannot be read, and say so.
+        jobs, _unreadable = read_jobs(store, job_ids)
+        yield list(jobs.values())
+        after = job_ids[-1]
 
 
 def _read_one_by_one(store: Store, job_ids: Sequence[UUID]) -> tuple[dict[UUID, Job], dict[UUID, Exception]]:

@@ -79,12 +79,15 @@ class Recorder:
             return {outcome.run_id for outcome in (*self._waiting, *self._being_written)}
 
     def stop(self, timeout_seconds: float) -> bool:
-        """Write what waits and end the thread; says whether all of it was written in time."""
+        """Write what waits and end the thread, at the time-out after its next try; says whether all was written."""
         with self._condition:
             self._is_stopping = True
             self._condition.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout_seconds)
+        with self._condition:
+            self._is_over = True
+            self._condition.notify_all()
         return not len(self)
 
     def write_once(self) -> None:
@@ -110,16 +113,19 @@ class Recorder:
     def _await_work(self) -> bool:
         """Wait until there is something to write; False when the recorder is to end."""
         with self._condition:
-            while not self._waiting and not self._being_written:
+            # Asked first: what the store did not take until now, the next start will call lost.
+            while not self._is_over:
+                if self._waiting or self._being_written:
+                    return True
                 if self._refused:
                     pause = FIRST_BACKOFF_SECONDS if self._is_stopping else MAX_BACKOFF_SECONDS
                     self._clock.wait(self._condition, pause)
                     return True
                 if self._is_stopping:
                     self._is_over = True
-                    return False
-                self._clock.wait(self._condition, self._max_wait_seconds)
-            return True
+                else:
+                    self._clock.wait(self._condition, self._max_wait_seconds)
+            return False
 
     def _take(self) -> None:
         with self._condition:
@@ -156,8 +162,11 @@ class Recorder:
             return self._store.finish([outcome])
         except StoreUnavailable:
             raise
-        except Exception:  # noqa: BLE001 - the texts of a user's function are what a database may dislike
-            return self._store.finish([_bare(outcome)])
+        # The texts of a user's function are what a database may dislike.
+        except Exception as error:
+            late = self._store.finish([_bare(outcome)])
+            log.warning("outcome cut", run_id=str(outcome.run_id), job_id=str(outcome.job_id), exc_info=error)
+            return late
 
     def _set_aside(self, outcome: Outcome, error: Exception) -> None:
         if outcome.run_id not in self._told_of:

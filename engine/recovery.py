@@ -1,6 +1,6 @@
 """What a start finds: runs of a process that died, and slots that came due while nobody was there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -8,11 +8,10 @@ import structlog
 
 from engine.dispatcher import log_missed
 from engine.errors import StoreUnavailable
-from engine.limits import CATCH_UP_BATCH
 from engine.nouns import Advance, Job
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
-from engine.reading import read_jobs
+from engine.reading import overdue_jobs
 from registry import JobFunction
 
 log = structlog.get_logger("scheduler.recovery")
@@ -50,22 +49,10 @@ def warn_of_orphans(store: Store, functions: Mapping[str, JobFunction]) -> int:
     return orphaned
 
 
-def overdue_jobs(store: Store, now: datetime) -> Iterator[list[Job]]:
-    """The jobs with a due slot, page by page, without those that cannot be read."""
-    after: UUID | None = None
-    while job_ids := store.overdue_job_ids(due_before=now, after=after, limit=CATCH_UP_BATCH):
-        # The timer will come to those that cannot be read, and say so.
-        jobs, _unreadable = read_jobs(store, job_ids)
-        yield list(jobs.values())
-        after = job_ids[-1]
-
-
 def _plan(job: Job, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
     try:
         return plan_catch_up(job, now=now, node=node, new_id=new_id)
-    # One job that cannot be read must not keep the service from starting.
-    except Exception as error:  # noqa: BLE001 - one job of many
-        _tell(job.id, "job unreadable", error)
+    except Exception:  # noqa: BLE001 - one job must not keep the service from starting; the timer comes to it, and says so
         return None
 
 
@@ -77,13 +64,8 @@ def _advance(store: Store, advances: list[Advance]) -> list[Advance]:
         recorded = store.advance(advances)
     except StoreUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001 - one job of many
+    except Exception:  # noqa: BLE001 - one job of many; the timer comes to it, and says so
         if len(advances) == 1:
-            _tell(advances[0].job_id, "slot not recorded", error)
             return []
         return [applied for advance in advances for applied in _advance(store, [advance])]
     return [advance for advance in advances if advance.job_id in recorded]
-
-
-def _tell(job_id: UUID, event: str, error: Exception) -> None:
-    log.error(event, job_id=str(job_id), error=f"{type(error).__name__}: {error}")

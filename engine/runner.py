@@ -9,10 +9,9 @@ import structlog
 from engine.agenda import Agenda
 from engine.gate import StartGate
 from engine.nouns import Assignment, Outcome, Run, RunState
-from engine.planning import milliseconds
 from engine.ports import Clock, Store
 from engine.recorder import Recorder
-from engine.run_path import RunPath, not_started
+from engine.run_path import RunPath, not_started, run_keys
 from registry import JobFunction
 
 log = structlog.get_logger("scheduler.run")
@@ -67,7 +66,7 @@ class Runner:
         left = [assignment.run for assignment in entered if assignment.run.id not in over]
         running = [run for run in left if self._gate.holds(run.id)]
         for run in running:
-            log.warning("run abandoned", run_id=str(run.id), job_id=str(run.job_id))
+            log.warning("run abandoned", **run_keys(run))
             self.recorder.put(_lost_at_stop(run, self._clock.now()))
         return len(running)
 
@@ -88,6 +87,6 @@ def _lost_at_stop(run: Run, now: datetime) -> Outcome:
         state=RunState.LOST,
         finished_at=now,
         started_at=run.started_at,
-        lateness_ms=None if run.started_at is None else milliseconds(run.started_at - run.scheduled_for),
+        lateness_ms=run.lateness_ms,
         reason="still running when the scheduler stopped and its grace was over",
     )

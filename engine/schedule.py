@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from engine.cron import CronSchedule, parse_cron
+from engine.cron import parse_cron
 from engine.errors import InvalidSchedule
 
 MICROSECOND = timedelta(microseconds=1)
@@ -84,6 +84,3 @@ def first_slot(schedule: Schedule, *, field: str, after: datetime) -> datetime:
             field, f"{field} names no instant after {after.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}: it would never run"
         )
     return slot
-
-
-__all__ = ["CronSchedule", "IntervalSchedule", "Schedule", "first_slot", "parse_schedule"]

@@ -17,13 +17,14 @@ from engine.limits import (
     MAX_TICK_AGE_SECONDS,
     MAX_WAIT_SECONDS,
     RECORDING_SECONDS_AT_STOP,
+    TIMER_SECONDS_AT_STOP,
 )
 from engine.manual_runs import ManualRuns
 from engine.nouns import Dropping, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
-from engine.reading import read_jobs
-from engine.recovery import catch_up, lose_abandoned_runs, overdue_jobs, warn_of_orphans
+from engine.reading import overdue_jobs, read_jobs
+from engine.recovery import catch_up, lose_abandoned_runs, warn_of_orphans
 from engine.requests import Health, JobChange, JobDraft
 from engine.runner import Runner
 from engine.timer import Timer
@@ -32,8 +33,6 @@ from registry import JobFunction
 log = structlog.get_logger("scheduler.engine")
 
 Edit = Callable[[Job, datetime], Job]
-
-STOPPING = "the scheduler is stopping"
 
 
 class Scheduler:
@@ -57,7 +56,6 @@ class Scheduler:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._pool_size = pool_size
         self._gate = StartGate()
         self._agenda = Agenda(clock=clock, permits=pool_size, max_wait_seconds=max_wait_seconds)
         self._runner = Runner(
@@ -108,12 +106,12 @@ class Scheduler:
     def stop(self, *, grace_seconds: float) -> bool:
         """Claim nothing more, give the runs their grace, record what is left as lost; True if all is on record.
 
-        Returns within the grace plus a few seconds, also when a function never returns: its thread is then still
+        Returns within the grace plus ten seconds, also when a function never returns: its thread is then still
         there, and it is for the deployment to end the process. Called once.
         """
         self.begin_stop()
         log.info("scheduler stopping", node=str(self.node), running=len(self._gate), grace_seconds=grace_seconds)
-        self._timer.join(RECORDING_SECONDS_AT_STOP)
+        self._timer.join(TIMER_SECONDS_AT_STOP)
         self._agenda.wait_until_idle(grace_seconds)
         left = self._runner.abandon_runs()
         is_recorded = self._recorder.stop(RECORDING_SECONDS_AT_STOP)
@@ -185,7 +183,7 @@ class Scheduler:
         Raises JobNotFound, UnknownFunction, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable.
         """
         if self._is_stopping:
-            raise NotScheduling(STOPPING)
+            raise NotScheduling
         job = self._existing(job_id)
         self._require_function(job.function_name)
         return self._manual_runs.start(job)
@@ -199,7 +197,7 @@ class Scheduler:
         latency_ms = self._store_latency_ms()
         seconds_since_tick = self._timer.seconds_since_tick
         checks = {
-            STOPPING: self._is_stopping,
+            "the scheduler is stopping": self._is_stopping,
             "the timer thread is not alive": not self._timer.is_alive,
             "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
             "the recorder thread is not alive": not self._recorder.is_alive,
@@ -215,7 +213,7 @@ class Scheduler:
             is_store_reachable=latency_ms is not None,
             store_latency_ms=latency_ms,
             scheduled_jobs=self._agenda.scheduled_jobs,
-            permits=self._pool_size,
+            permits=self._agenda.permits,
             permits_free=self._agenda.free_permits,
             running_runs=len(self._gate),
             outcomes_waiting=len(self._recorder),

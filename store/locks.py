@@ -19,6 +19,7 @@ _held_guard = Lock()
 
 def succeeds_within(seconds: float, attempt: Callable[[], bool]) -> bool:
     """Try until it succeeds, for about `seconds`: a restart overlaps with the stop of the process before."""
+    # An Event and not the clock (law 8): this is before the engine, and the store has no clock.
     pause = Event()
     for _ in range(round(seconds / POLL_SECONDS)):
         if attempt():

@@ -13,8 +13,13 @@ from store.revisions import VERSION_TABLE, refuse_foreign
 from store.tables import metadata
 
 WRITERS = 4
+"""Connections that write: timer, recorder, and two for requests."""
+
 READERS = 8
+"""Connections that read, for requests; more threads of the API wait for one."""
+
 POOL_WAIT_SECONDS = 10.0
+"""How long a thread waits for a connection; longer than the lock_timeout below, so that the cause is reported."""
 
 # A silent network cut or a frozen server hangs a query for ever otherwise. All of these are libpq's own words, which
 # both drivers hand on.
@@ -40,10 +45,10 @@ _TABLES = text(
     "WHERE relnamespace = to_regnamespace(quote_ident(current_schema())) AND relkind IN ('r', 'p', 'v', 'm', 'f')"
 )
 _SCHEMA = text("SELECT current_schema()")
-_REVISIONS = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608
+_REVISIONS = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a constant of ours
 _TRY_LOCK = text(f"SELECT pg_try_advisory_lock({_LOCK_CLASS}, hashtext(current_schema()))")
 _HOLDER = text(
-    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) "  # noqa: S608
+    "SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid) "  # noqa: S608 - a constant of ours
     f"WHERE locktype = 'advisory' AND granted AND classid = {_LOCK_CLASS} "
     "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
     "AND objid = hashtext(current_schema())::bigint & 4294967295"
@@ -94,6 +99,7 @@ class AdvisoryLock:
         self._database = database
         self._guard = Lock()
         self._connection: Connection | None = None
+        self._is_released = False
 
     def take(self) -> bool:
         if self._connection is None:
@@ -107,13 +113,24 @@ class AdvisoryLock:
 
     def check(self) -> None:
         """Take the lock again if its connection broke; raises StoreUnavailable if another process was faster."""
+        # Held over I/O, against law 5: a connection serves one thread at a time, and only readiness comes here.
         with self._guard:
+            if self._is_released:
+                raise StoreUnavailable("the store is closed")
             if self._connection is None or not self._is_alive(self._connection):
-                self.release()
+                self._drop_connection()
                 if not self.take():
+                    # A connection that is kept without the lock would pass for one with it the next time.
+                    self._drop_connection()
                     raise StoreUnavailable("another scheduler process took over the database: restart this one")
 
     def release(self) -> None:
+        """Let go for good: a check that comes later must not take the lock again."""
+        with self._guard:
+            self._is_released = True
+            self._drop_connection()
+
+    def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

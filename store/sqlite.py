@@ -15,6 +15,7 @@ POOL_WAIT_SECONDS = 10.0
 """How long a thread waits for a connection; longer than BUSY_SECONDS, so that the cause is reported, not the queue."""
 
 READERS = 8
+"""Connections that read, for requests; more threads of the API wait for one."""
 
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
 """What the write-ahead log is cut back to after it was longer (law 10)."""

@@ -126,7 +126,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 def _revisions(connection: sqlite3.Connection) -> set[str]:
     if VERSION_TABLE not in _tables(connection):
         return set()
-    return {revision for (revision,) in connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")}  # noqa: S608
+    return {revision for (revision,) in connection.execute(f"SELECT version_num FROM {VERSION_TABLE}")}  # noqa: S608 - ours
 
 
 def _unreadable(path: Path, error: sqlite3.DatabaseError) -> StoreRefused:

@@ -1,7 +1,6 @@
 """The one fake of the tests: time. `ManualClock` drives the engine's real threads; `Node` is an engine to drive."""
 
 import threading
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -195,9 +194,3 @@ def running(node: Node) -> Any:
         yield node
     finally:
         node.stop()
-
-
-def wait_until(is_so: Callable[[], bool], signal: threading.Condition) -> None:
-    """Wait for a fact that is announced on `signal`."""
-    with signal:
-        assert signal.wait_for(is_so, REAL_SECONDS)

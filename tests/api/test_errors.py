@@ -56,7 +56,7 @@ def test_every_refusal_and_every_unavailability_is_in_the_table() -> None:
     [
         (RunInTheWay(uuid4()), 409, None),
         (PoolFull("full"), 503, "1"),
-        (NotScheduling("stopping"), 503, "5"),
+        (NotScheduling(), 503, "5"),
         (StoreUnavailable(SECRET), 503, "5"),
     ],
 )

@@ -12,7 +12,7 @@ from tests.fakes import Node
 
 
 def test_functions_are_listed_by_name_with_summary_and_parameters(client: TestClient, node: Node) -> None:
-    def annotated(job_id: str, job_metadata: dict | None = None) -> None:  # type: ignore[type-arg]
+    def annotated(job_id: str, job_metadata: dict | None = None) -> None:  # type: ignore[type-arg]  # as users write it
         """Do it well.
 
         At length.

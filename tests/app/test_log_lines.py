@@ -159,3 +159,38 @@ def test_a_console_exception_can_not_pose_as_an_event() -> None:
 
 def test_colors_are_there_when_asked_for() -> None:
     assert b"\x1b" in console_line(colors=True)(_event())
+
+
+class Elusive:
+    """Its class is whatever its own code says, which raises."""
+
+    @property  # type: ignore[misc]  # as lazy proxies do
+    def __class__(self) -> type:
+        raise SystemExit("no class")
+
+
+class Uncaused(Exception):
+    @property
+    def __cause__(self) -> BaseException:  # type: ignore[override]  # as a user's class may
+        raise SystemExit("no cause")
+
+
+class Unreadable(dict[str, object]):
+    def items(self) -> NoReturn:
+        raise RuntimeError("no items")
+
+
+def test_a_value_that_has_no_class_to_ask_for_is_shown() -> None:
+    assert "Elusive object at" in _rendered(Elusive())
+
+
+def test_an_exception_that_can_not_be_formatted_is_shown() -> None:
+    error = Uncaused("no luck")
+    line = json.loads(json_line(LogEvent(0.0, "error", "test", "failed", {}, (Uncaused, error, None))))
+    assert line["exception"] == "Uncaused('no luck')"
+
+
+def test_a_line_that_can_not_be_rendered_says_so() -> None:
+    line = json.loads(json_line(LogEvent(0.0, "info", "test", "something", Unreadable())))
+    assert (line["event"], line["level"]) == ("log event not renderable", "error")
+    assert "no items" in line["error"]

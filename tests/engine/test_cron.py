@@ -338,7 +338,3 @@ def test_counting_stops_at_its_limit_and_says_that_there_may_be_more() -> None:
 
     assert schedule.count_between(MONDAY, most) == (MAX_COUNTED_SLOTS - 1, True)
     assert schedule.count_between(MONDAY, most + 365 * DAY) == (MAX_COUNTED_SLOTS, False)
-
-
-def test_a_schedule_keeps_the_expression_as_it_was_given() -> None:
-    assert parse_cron(" 5-5  * * * MON").expression == " 5-5  * * * MON"

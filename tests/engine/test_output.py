@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.output import MAX_LINE_LENGTH, RunOutput, current_output
+from engine.limits import MAX_LINE_LENGTH
+from engine.output import RunOutput, current_output
 
 
 class Printer:

@@ -20,6 +20,7 @@ from structlog.testing import capture_logs
 from engine.errors import JobNotFound, NotScheduling, StoreUnavailable
 from engine.gate import StartGate
 from engine.heap import DueHeap
+from engine.limits import MAX_EDIT_TRIES
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Outcome, RunState
 from engine.requests import JobChange, JobDraft
 from engine.scheduler import Scheduler
@@ -651,6 +652,106 @@ def test_a_job_with_an_unreadable_schedule_can_be_repaired(node: Node, chaos: In
     assert len(node.calls) == 1
 
 
+def test_a_mistake_of_ours_around_a_run_ends_it_as_failed_with_the_pool_intact(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = node.add()
+    monkeypatch.setattr("engine.run_path.encode_result", lambda _: 1 / 0)
+
+    with capture_logs() as lines:
+        node.advance(10)
+
+    (run,) = node.runs(job)
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert run.error.type == "ZeroDivisionError"
+    assert [line["run_id"] for line in lines if line["event"] == "run path failed"] == [str(run.id)]
+    assert is_whole(node)
+
+
+def test_an_outcome_whose_texts_the_database_refuses_is_kept_without_them_and_told_of(
+    node: Node, chaos: Interference
+) -> None:
+    node.functions.register("tells", lambda job_id: "what the database does not like")
+    job = node.add(function_name="tells")
+
+    def refuse(outcomes: list[Outcome], **_: object) -> None:
+        if any(outcome.result_json for outcome in outcomes):
+            raise TypeError("a text that cannot be stored")
+
+    chaos.before["finish"] = refuse
+    with capture_logs() as lines:
+        node.advance(10)
+
+    (run,) = node.runs(job)
+    assert (run.state, run.result, run.reason) == (RunState.SUCCEEDED, None, "its texts could not be stored")
+    assert [line["run_id"] for line in lines if line["event"] == "outcome cut"] == [str(run.id)]
+
+
+@pytest.mark.parametrize("verb", ["replace_job", "delete_job"])
+def test_an_edit_that_always_comes_second_gives_up(node: Node, chaos: Interference, verb: str) -> None:
+    job = node.add()
+    tries: list[str] = []
+
+    def overtaken(*_: object, **__: object) -> None:
+        tries.append(verb)
+        with chaos.real._writing() as connection:
+            connection.execute(text("UPDATE jobs SET version = version + 1"))
+
+    chaos.before[verb] = overtaken
+    node.clock.step_wall(10)  # a slot is due, so that a deletion has a row to write
+    ask: dict[str, Callable[[], object]] = {
+        "replace_job": lambda: node.scheduler.change_job(job.id, JobChange(name="renamed")),
+        "delete_job": lambda: node.scheduler.delete_job(job.id),
+    }
+    with pytest.raises(StoreUnavailable, match="changed by others"):
+        ask[verb]()
+
+    assert len(tries) == MAX_EDIT_TRIES
+
+
+def test_a_manual_run_of_a_job_that_is_deleted_meanwhile_is_refused(node: Node, chaos: Interference) -> None:
+    job = node.add()
+    chaos.before["add_manual_run"] = once(lambda: node.scheduler.delete_job(job.id))
+
+    with pytest.raises(JobNotFound):
+        node.scheduler.run_now(job.id)
+
+    assert states(node) == []
+    assert is_whole(node)
+
+
+@pytest.mark.parametrize("fault", ["the schedule", "the slot"])
+def test_a_start_goes_on_beside_a_job_that_cannot_be_caught_up_and_the_timer_tells_of_it_once(
+    store: SqlStore, fault: str
+) -> None:
+    before = Node(store).start()
+    poisoned, other = before.add(cron_expression="* * * * *"), before.add()
+    before.stop()
+    before.clock.step_wall(125)
+    chaos = Interference(store)
+
+    def refuse(advances: list[Any], **_: object) -> None:
+        if any(advance.job_id == poisoned.id for advance in advances):
+            raise TypeError("a mistake of ours")
+
+    if fault == "the slot":
+        chaos.before["advance"] = refuse
+    else:
+        with store._writing() as connection:
+            connection.execute(text("UPDATE jobs SET cron_expression = 'no cron' WHERE cron_expression IS NOT NULL"))
+
+    after = Node(chaos, before.clock)
+    with capture_logs() as lines:
+        after.scheduler.start()
+        drive(after, lambda: states(after, other) == ["missed", "succeeded"], seconds=10)
+    chaos.end()
+    after.stop()
+
+    told = [line["event"] for line in lines if line.get("job_id") == str(poisoned.id) and line["log_level"] == "error"]
+    assert told == ["slot not recorded" if fault == "the slot" else "job unreadable"]
+
+
 def test_a_start_goes_on_beside_a_job_whose_row_cannot_be_read(store: SqlStore) -> None:
     before = Node(store).start()
     poisoned, other = before.add(), before.add()
@@ -847,7 +948,7 @@ def test_a_stop_counts_a_run_that_was_recorded_meanwhile_as_ended(chaos: Interfe
         _await(node, lambda: is_whole(node), REAL_SECONDS)
         return listed
 
-    node.scheduler._gate.shut = shut_and_let_it_end  # type: ignore[method-assign]
+    node.scheduler._gate.shut = shut_and_let_it_end  # type: ignore[method-assign]  # in between
 
     assert node.scheduler.stop(grace_seconds=0)
     assert states(node, job) == ["succeeded"]
@@ -902,7 +1003,7 @@ def test_a_verb_that_meets_the_close_of_the_store_does_not_write_without_the_loc
         store.close()
         return found
 
-    store._open = close_meanwhile  # type: ignore[method-assign]
+    store._open = close_meanwhile  # type: ignore[method-assign]  # in between
     job = make_job()
     try:
         with pytest.raises(StoreUnavailable):
@@ -912,6 +1013,29 @@ def test_a_verb_that_meets_the_close_of_the_store_does_not_write_without_the_loc
     later = open_store(url)
     assert later.job(job.id) is None
     later.close()
+
+
+def test_a_recorder_gives_up_at_the_end_of_a_stop_and_a_later_outcome_is_tried_once(chaos: Interference) -> None:
+    node = Node(chaos).start()
+    recorder, latch = node.scheduler._recorder, Latch()
+    node.functions.register("slow", latch)
+    node.add(function_name="slow")
+    node.advance(10, runs_end=False)
+    latch.await_entry()
+    chaos.before["finish"] = lambda *_, **__: away()
+    node.scheduler.run_now(node.add().id)
+
+    assert not recorder.stop(0)
+    while recorder.is_alive:
+        node.clock.advance_to_next(node.clock.monotonic() + STEP_SECONDS)
+        recorder._thread.join(0.01)
+    with capture_logs() as lines:
+        latch.release()
+        node.scheduler._runner._pool.shutdown()
+
+    assert "outcome not recorded" in [line["event"] for line in lines]
+    chaos.end()
+    node.stop()
 
 
 # --- 8. What the database says is true ------------------------------------------------------------------
@@ -1010,25 +1134,6 @@ def test_a_job_paused_while_its_run_fails_stays_paused(node: Node) -> None:
     assert node.job(job).last_run_at == NOON + timedelta(seconds=10)
 
 
-@pytest.mark.parametrize("way", ["delete", "delete all"])
-def test_a_slot_that_was_due_when_its_job_was_deleted_leaves_a_row(chaos: Interference, way: str) -> None:
-    node = Node(chaos, pool_size=1).start()
-    latch = Latch()
-    node.functions.register("slow", latch)
-    slow = node.add(function_name="slow", status=JobStatus.PAUSED)
-    node.scheduler.run_now(slow.id)
-    latch.await_entry()
-    due = node.add()
-    node.advance(25, runs_end=False)
-
-    ANSWERS[way](node.scheduler, due)
-    latch.release()
-    node.settle()
-    node.stop()
-
-    assert [(run.state.value, run.slot_count) for run in node.runs(due)] == [("missed", 2)]
-
-
 # --- 9. Nothing grows, and no lock is held over I/O -----------------------------------------------------
 
 
@@ -1073,7 +1178,7 @@ def test_the_due_times_are_read_at_start_without_the_lock(chaos: Interference) -
     class Reading:
         def due_hints(self) -> Iterator[DueHint]:
             for hint in chaos.real.due_hints():
-                owned.append(node._agenda.condition._is_owned())  # type: ignore[attr-defined]
+                owned.append(node._agenda.condition._is_owned())  # type: ignore[attr-defined]  # no public way
                 yield hint
 
         def __getattr__(self, name: str) -> Any:

@@ -498,7 +498,7 @@ def test_a_restart_loses_interrupted_runs_records_the_missed_stretch_and_goes_on
 def crash(node: Node) -> None:
     """End the node's timer without a word to the store; a run that is going can no longer report."""
     node._agenda.stop()
-    node.scheduler._recorder.put = lambda outcome: None  # type: ignore[method-assign]
+    node.scheduler._recorder.put = lambda outcome: None  # type: ignore[method-assign]  # a dead process
     node.scheduler._runner._run_path._deliver = lambda outcome: None
 
 

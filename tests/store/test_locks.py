@@ -141,12 +141,21 @@ def test_a_store_takes_its_lock_again_after_its_connections_were_cut(postgres_ur
     store.close()
 
 
+def test_a_check_that_comes_after_a_close_does_not_take_the_lock_again(postgres_url: str) -> None:
+    first = open_store(postgres_url)
+    first.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        first._lock.check()
+    open_store(postgres_url, lock_wait_seconds=0).close()
+
+
 def test_a_store_whose_lock_another_took_meanwhile_says_so(postgres_url: str) -> None:
     first = open_store(postgres_url)
     end_connections(postgres_url)
     second = open_store(postgres_url)
-    with pytest.raises(StoreUnavailable, match="another scheduler process took over"):
-        first.check()
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="another scheduler process took over"):
+            first.check()
     first.close()
     second.check()
     second.close()
