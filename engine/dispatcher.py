@@ -92,7 +92,9 @@ class Dispatcher:
         run_ids = [doubt.plan.run.id for doubt in self._in_doubt]
         on_record = self._store.running_run_ids(run_ids)
         doubts, self._in_doubt = self._in_doubt, []
-        log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record))
+        # While the database is away nothing is on record, try after try: that is told once, by the loop.
+        if on_record:
+            log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record))
         for doubt in doubts:
             plan = doubt.plan
             self._conclude(plan, plan.run if plan.run.id in on_record else None)

@@ -41,13 +41,24 @@ class HeldLock(Protocol):
 class FileLock:
     """A lock file that this process has locked."""
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int, database: Path) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._database = database
+        self._opened: os.stat_result | None = None
 
     def check(self) -> None:
+        """The first check, when the store is opened, remembers which file the database is."""
         if not _is_still(self._path, self._descriptor):
             raise StoreUnavailable(f"{self._path} was removed, so another scheduler could start: restart this one")
+        try:
+            found = self._database.stat()
+        except OSError as error:
+            raise StoreUnavailable(f"{self._database} cannot be found any more: {error.strerror}") from error
+        self._opened = self._opened or found
+        if not os.path.samestat(self._opened, found):
+            # Connections go on with the file that they opened, and what they write is gone with the process.
+            raise StoreUnavailable(f"{self._database} was replaced while it was in use: restart the scheduler")
 
     def release(self) -> None:
         os.close(self._descriptor)
@@ -64,7 +75,7 @@ def take_file_lock(database: Path, wait_seconds: float) -> FileLock:
     if not succeeds_within(wait_seconds, lambda: _reserve(path)):
         raise _refusal(database, str(os.getpid()))
     try:
-        return FileLock(path, _locked_descriptor(path, database, wait_seconds))
+        return FileLock(path, _locked_descriptor(path, database, wait_seconds), database)
     except BaseException:
         _give_back(path)
         raise

@@ -52,6 +52,7 @@ def open_store(url: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> Sql
         reading = backend.reading_database()
         opened.callback(reading.dispose)
         reading.connect().close()
+        lock.check()
         return SqlStore(writing, reading, lock=lock, close=opened.pop_all().close)
 
 

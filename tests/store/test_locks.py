@@ -1,6 +1,7 @@
 """One scheduler process on one database, whatever becomes of the others."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,20 @@ def test_two_files_are_two_databases(tmp_path: Path) -> None:
     for store in stores:
         store.check()
         store.close()
+
+
+def test_a_database_that_is_removed_or_replaced_while_in_use_is_noticed(sqlite_path: Path, sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    store.check()
+    moved = sqlite_path.rename(sqlite_path.with_name("moved.db"))
+    with pytest.raises(StoreUnavailable, match="cannot be found"):
+        store.check()
+    shutil.copy(moved, sqlite_path)
+    with pytest.raises(StoreUnavailable, match="was replaced"):
+        store.check()
+    moved.rename(sqlite_path)
+    store.check()
+    store.close()
 
 
 def test_a_removed_lock_file_is_noticed(sqlite_path: Path, sqlite_url: str) -> None:
