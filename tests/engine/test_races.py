@@ -1024,6 +1024,7 @@ def test_a_recorder_gives_up_at_the_end_of_a_stop_and_a_later_outcome_is_tried_o
     latch.await_entry()
     chaos.before["finish"] = lambda *_, **__: away()
     node.scheduler.run_now(node.add().id)
+    _await(node, lambda: len(recorder) > 0, REAL_SECONDS)
 
     assert not recorder.stop(0)
     while recorder.is_alive:
