@@ -95,7 +95,7 @@ $(VENV)/.made:
 
 $(RUNTIME): $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (the first time takes about a minute)"
-	@$(PIP) install -c constraints.txt -e .
+	@$(PIP) install -c constraints.txt -e '.[psycopg2]'
 	@touch $@
 
 $(DEVELOPMENT): $(VENV)/.made pyproject.toml constraints.txt
