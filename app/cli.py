@@ -41,8 +41,8 @@ def serve(
 ) -> None:
     """Run the service until a stop signal. Settings come from the environment and .env.
 
-    Exit codes: 0 stopped by Ctrl-C, 143 stopped by SIGTERM, 2 settings or database refused, 3 could not start (such as
-    a port in use), 1 anything else.
+    Exit codes: 0 stopped by Ctrl-C, 143 stopped by SIGTERM, 2 settings refused, 3 could not start (such as a database
+    that is refused or a port in use), 1 anything else.
     """
     if log_level is not None:
         # The application reads its settings by itself, also in worker processes.

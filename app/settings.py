@@ -129,6 +129,9 @@ def _check_database_url(text: str) -> None:
         raise ValueError("it can't be read as a database URL") from None
     if url.drivername not in DIALECTS:
         raise ValueError(f"no database of the kind {url.drivername!r} is supported")
+    if "@" in (url.host or ""):
+        # What stands before it is a part of the password, and would be told as a host that cannot be found.
+        raise ValueError("its password or user holds an @, which is written %40 there")
     if url.drivername == "sqlite":
         _check_sqlite(url.database or "", str(url.query.get("mode", "")))
     elif url.drivername == "postgresql+psycopg2" and find_spec("psycopg2") is None:

@@ -57,6 +57,11 @@ class Recorder:
         """Whether outcomes are being taken care of."""
         return self._thread.is_alive()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether its last try to write failed."""
+        return self._backoff.is_pausing
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

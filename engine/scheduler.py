@@ -200,6 +200,8 @@ class Scheduler:
             "the scheduler is stopping": self._is_stopping,
             "the timer thread is not alive": not self._timer.is_alive,
             "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
+            "slots cannot be claimed": self._timer.is_failing,
+            "outcomes cannot be recorded": self._recorder.is_failing,
             "the recorder thread is not alive": not self._recorder.is_alive,
             "the database does not answer": latency_ms is None,
         }

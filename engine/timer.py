@@ -31,6 +31,11 @@ class Timer:
         return self._thread.is_alive()
 
     @property
+    def is_failing(self) -> bool:
+        """Whether its last turn failed: nothing is started then, however alive the thread is."""
+        return self._backoff.is_pausing
+
+    @property
     def seconds_since_tick(self) -> float | None:
         """How long ago the loop last came round; None before the first time."""
         return None if self._ticked_at is None else self._clock.monotonic() - self._ticked_at

@@ -180,3 +180,13 @@ def test_production_refuses_sqlite_and_names_both_variables(url: str | None, mon
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / ".env").write_bytes(b"ENV=\xff\xfe\n")
     assert _refusal().startswith(".env can't be read")
+
+
+def test_an_at_sign_in_the_password_is_refused_without_showing_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql+psycopg2://scheduler:hunter2@secret@db:5432/jobs")
+
+    with pytest.raises(SettingsError, match="%40") as refusal:
+        load_settings()
+
+    assert "secret" not in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)

@@ -1191,3 +1191,22 @@ def test_the_due_times_are_read_at_start_without_the_lock(chaos: Interference) -
     node.stop()
 
     assert owned == [False]
+
+
+def test_a_node_that_can_neither_claim_nor_record_is_not_ready(chaos: Interference) -> None:
+    node = Node(chaos).start()
+    latch = Latch()
+    node.functions.register("slow", latch)
+    node.add(function_name="slow")
+    node.advance(10, runs_end=False)
+    latch.await_entry()
+    chaos.before["jobs_by_id"] = chaos.before["finish"] = lambda *_, **__: away()
+    node.add(interval_seconds=1.0)
+    latch.release()
+
+    drive(node, lambda: node.scheduler._timer.is_failing and node.scheduler._recorder.is_failing)
+    assert node.scheduler.health().problems == ("slots cannot be claimed", "outcomes cannot be recorded")
+
+    chaos.end()
+    drive(node, lambda: node.scheduler.health().is_ready and is_whole(node))
+    node.stop()
