@@ -5,13 +5,15 @@ from typing import Any
 
 from fastapi import FastAPI
 
-DESCRIPTION = """Runs registered Python functions by interval or cron expression.
+DESCRIPTION = """Runs registered Python functions by interval, by cron expression, or once at an instant.
 
 A *job* names a function and a schedule; each *slot* of the schedule leaves a *run*, which says how it went or why it
 did not start. All instants are UTC."""
 
 TAGS = [
     {"name": "jobs", "description": "What is to run, and when"},
+    {"name": "schedules", "description": "What a schedule will do"},
+    {"name": "calendars", "description": "The days on which jobs do not run"},
     {"name": "runs", "description": "What ran, and how it went"},
     {"name": "functions", "description": "What jobs may name"},
     {"name": "service", "description": "How the service is"},

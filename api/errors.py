@@ -9,8 +9,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from api.error_bodies import ErrorView, ValidationErrorView, faults, safe_text
-from api.refusals import BodyTooLarge, InvalidJobId, InvalidRunId, NotConfirmed
+from api.refusals import BodyTooLarge, InvalidICalendar, InvalidJobId, InvalidRunId, NotConfirmed, UnreadableBody
 from engine.errors import (
+    CalendarExists,
+    CalendarInUse,
+    CalendarNotFound,
     InvalidSchedule,
     InvalidStatus,
     JobNotFound,
@@ -19,6 +22,9 @@ from engine.errors import (
     RunInTheWay,
     RunNotFound,
     StoreUnavailable,
+    TooManyCalendars,
+    TooManyDates,
+    UnknownCalendar,
     UnknownFunction,
 )
 
@@ -43,14 +49,22 @@ class Answer:
 ANSWERS: dict[type[Exception], Answer] = {
     InvalidJobId: Answer(400, "The job's id is no UUID"),
     InvalidRunId: Answer(400, "The run's id is no UUID"),
+    UnreadableBody: Answer(400, "The body is not UTF-8"),
     NotConfirmed: Answer(400, "?confirm=true is missing"),
     UnknownFunction: Answer(400, "No function of this name is registered"),
     JobNotFound: Answer(404, "No job has this id"),
     RunNotFound: Answer(404, "No run has this id"),
+    CalendarNotFound: Answer(404, "No calendar has this name"),
     RunInTheWay: Answer(409, "A run of this job is still going"),
+    CalendarExists: Answer(409, "A calendar of this name exists"),
+    CalendarInUse: Answer(409, "Jobs list this calendar"),
+    TooManyCalendars: Answer(409, "As many calendars as may be are there"),
     BodyTooLarge: Answer(413, "The body is too large"),
     RequestValidationError: Answer(422, "The request does not fit"),
     InvalidSchedule: Answer(422, "The schedule cannot be read, or never fires"),
+    UnknownCalendar: Answer(422, "A calendar that is listed does not exist"),
+    TooManyDates: Answer(422, "The calendar would have too many dates"),
+    InvalidICalendar: Answer(422, "The iCalendar text cannot be taken"),
     InvalidStatus: Answer(422, "The status cannot be set"),
     PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
     NotScheduling: Answer(503, "The service is stopping", retry_after_seconds=5),
@@ -63,7 +77,10 @@ ANSWERS: dict[type[Exception], Answer] = {
     ),
 }
 
-CREATING = (UnknownFunction, BodyTooLarge, RequestValidationError, InvalidSchedule, InvalidStatus)
+PLANNING = (UnreadableBody, BodyTooLarge, RequestValidationError, InvalidSchedule, UnknownCalendar)
+"""What may be wrong with a schedule that a client describes."""
+
+CREATING = (UnknownFunction, InvalidStatus, *PLANNING)
 """What may be wrong with a job that a client describes."""
 
 
@@ -88,7 +105,7 @@ def _response(status: int, answers: list[Answer]) -> dict[str, Any]:
 def add_error_handlers(app: FastAPI) -> None:
     """Give the table's answers to the errors that routes raise."""
     # FastAPI answers its own HTTPExceptions in the same shape.
-    for error in ANSWERS.keys() - {BodyTooLarge}:
+    for error in ANSWERS.keys() - {BodyTooLarge, UnreadableBody}:
         app.add_exception_handler(error, _answer)
 
 
@@ -108,6 +125,10 @@ async def _detail(request: Request, error: Exception) -> list[dict[str, Any]] | 
         return faults([await _field_fault(request, error.field, kind="invalid_schedule", message=str(error))])
     if isinstance(error, InvalidStatus):
         return faults([await _field_fault(request, "status", kind="invalid_status", message=str(error))])
+    if isinstance(error, TooManyDates):
+        return faults([await _field_fault(request, "dates", kind="too_many_dates", message=str(error))])
+    if isinstance(error, InvalidICalendar):
+        return faults([await _field_fault(request, "icalendar", kind="invalid_icalendar", message=str(error))])
     return None
 
 

@@ -5,18 +5,24 @@ import re
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
-from api.limits import MAX_INTERVAL_SECONDS
-from engine.limits import MAX_CRON_EXPRESSION_LENGTH, MAX_METADATA_BYTES, MAX_METADATA_DEPTH, MAX_NAME_LENGTH
+from engine.limits import (
+    MAX_CALENDAR_DESCRIPTION_LENGTH,
+    MAX_CALENDAR_NAME_LENGTH,
+    MAX_METADATA_BYTES,
+    MAX_METADATA_DEPTH,
+    MAX_NAME_LENGTH,
+)
 from registry.functions import MAX_FUNCTION_NAME_LENGTH
 
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+CALENDAR_NAME_PATTERN = "^[a-z0-9][a-z0-9_.-]*$"
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     """Refuse what UTF-8 has no bytes for (half of a surrogate pair) and what PostgreSQL does not store (NUL)."""
     if UNSTORABLE.search(text):
         raise PydanticCustomError("unstorable_text", "Text should hold no NUL and no half of a surrogate pair")
@@ -35,13 +41,6 @@ def _not_blank(text: str) -> str:
     return text
 
 
-def _not_boolean(value: Any) -> Any:
-    # Pydantic reads true as 1, which would be a job that runs each second.
-    if isinstance(value, bool):
-        raise PydanticCustomError("int_type", "Input should be a whole number of seconds, not a boolean")
-    return value
-
-
 def _keepable(metadata: dict[str, Any]) -> dict[str, Any]:
     """Refuse metadata that could not be stored, or not be sent back as it came."""
     # The depth first, and without recursion: the encoder below has the stack of the interpreter, no more.
@@ -51,7 +50,7 @@ def _keepable(metadata: dict[str, Any]) -> dict[str, Any]:
                 "too_deep", "Metadata should be nested at most {limit} levels deep", {"limit": MAX_METADATA_DEPTH}
             )
         if isinstance(value, str):
-            _storable(value)
+            storable(value)
     size = len(_encoded(metadata))
     if size > MAX_METADATA_BYTES:
         raise PydanticCustomError(
@@ -89,22 +88,26 @@ def _encoded(metadata: dict[str, Any]) -> bytes:
 Name = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_NAME_LENGTH),
-    AfterValidator(_storable),
+    AfterValidator(storable),
     AfterValidator(_printable),
     AfterValidator(_not_blank),
 ]
 """What people call the job."""
 
 FunctionName = Annotated[
-    str, StringConstraints(min_length=1, max_length=MAX_FUNCTION_NAME_LENGTH), AfterValidator(_storable)
+    str, StringConstraints(min_length=1, max_length=MAX_FUNCTION_NAME_LENGTH), AfterValidator(storable)
 ]
 """Whether it is registered, the engine knows."""
 
-IntervalSeconds = Annotated[int, Field(ge=1, le=MAX_INTERVAL_SECONDS), BeforeValidator(_not_boolean)]
-"""Whole seconds; "10" and 10.0 will do as well."""
-
-CronExpression = Annotated[str, StringConstraints(max_length=MAX_CRON_EXPRESSION_LENGTH), AfterValidator(_storable)]
-"""What it means, the engine knows."""
-
 Metadata = Annotated[dict[str, Any], AfterValidator(_keepable)]
 """What the function is given: any JSON object within the limits."""
+
+CalendarName = Annotated[
+    str, StringConstraints(pattern=CALENDAR_NAME_PATTERN, min_length=1, max_length=MAX_CALENDAR_NAME_LENGTH)
+]
+"""What jobs list. It stands in addresses as it is."""
+
+CalendarDescription = Annotated[
+    str, StringConstraints(max_length=MAX_CALENDAR_DESCRIPTION_LENGTH), AfterValidator(storable)
+]
+"""What the calendar is for."""

@@ -1,6 +1,6 @@
 """The routes of jobs. They translate; what may be done with a job, the engine knows."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Response
 from fastapi.exceptions import RequestValidationError
@@ -8,10 +8,11 @@ from fastapi.openapi.models import Example
 
 from api.errors import CREATING, documented
 from api.job_stream import all_jobs
+from api.previews import PreviewView, preview_answer
 from api.refusals import InvalidJobId, NotConfirmed
 from api.requests import CHANGE, CRON_JOB, INTERVAL_JOB, JobCreate, JobUpdate
 from api.responses import AllDeletedView, DeletedView, JobView
-from api.service import JobId, Service, TheService, require_confirmation
+from api.service import DryRun, JobId, Service, TheService, require_confirmation
 from engine.errors import InvalidSchedule, JobNotFound, StoreUnavailable
 from engine.nouns import Job
 
@@ -22,6 +23,11 @@ KNOWN = (InvalidJobId, JobNotFound)
 
 UNCONFIRMED = (NotConfirmed, RequestValidationError)
 """What may be wrong with the confirmation of a deletion."""
+
+DRY_RUN: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The job; with `?dry_run=true` a preview, and nothing is changed"}
+}
+"""The two good answers of a route that creates or changes a job, for the documentation."""
 
 WholeJob = Annotated[
     JobCreate,
@@ -37,9 +43,16 @@ ChangedFields = Annotated[
 ]
 
 
-@router.post("", summary="Create a job", responses=documented(*CREATING, StoreUnavailable))
-def create_job(body: WholeJob, service: TheService) -> JobView:
+@router.post(
+    "",
+    summary="Create a job",
+    response_model=JobView | PreviewView,
+    responses=DRY_RUN | documented(*CREATING, StoreUnavailable),
+)
+def create_job(body: WholeJob, service: TheService, dry_run: DryRun = False) -> JobView | Response:
     """An active job is scheduled at once; a paused one is stored."""
+    if dry_run:
+        return preview_answer(service.scheduler.forecast.of_creation(body.draft()))
     return _view(service, service.scheduler.create_job(body.draft()))
 
 
@@ -61,20 +74,26 @@ def get_job(job_id: JobId, service: TheService) -> JobView:
 @router.put(
     "/{job_id}",
     summary="Replace a job",
-    responses=documented(*KNOWN, *CREATING, StoreUnavailable),
+    response_model=JobView | PreviewView,
+    responses=DRY_RUN | documented(*KNOWN, *CREATING, StoreUnavailable),
 )
-def replace_job(job_id: JobId, body: WholeJob, service: TheService) -> JobView:
+def replace_job(job_id: JobId, body: WholeJob, service: TheService, dry_run: DryRun = False) -> JobView | Response:
     """What is not named gets its default. An interval that stays the same keeps its grid."""
+    if dry_run:
+        return preview_answer(service.scheduler.forecast.of_replacement(job_id, body.draft()))
     return _view(service, service.scheduler.replace_job(job_id, body.draft()))
 
 
 @router.patch(
     "/{job_id}",
     summary="Change a job",
-    responses=documented(*KNOWN, *CREATING, StoreUnavailable),
+    response_model=JobView | PreviewView,
+    responses=DRY_RUN | documented(*KNOWN, *CREATING, StoreUnavailable),
 )
-def change_job(job_id: JobId, body: ChangedFields, service: TheService) -> JobView:
-    """Only what is named changes. One kind of schedule clears the other."""
+def change_job(job_id: JobId, body: ChangedFields, service: TheService, dry_run: DryRun = False) -> JobView | Response:
+    """Only what is named changes. One kind of schedule clears the others."""
+    if dry_run:
+        return preview_answer(service.scheduler.forecast.of_change(job_id, body.change()))
     return _view(service, service.scheduler.change_job(job_id, body.change()))
 
 

@@ -11,7 +11,7 @@ MAX_PAGE_SIZE = 500
 """Runs in one answer."""
 
 JOBS_PER_READ = 500
-"""Jobs read and written at once while all are listed: some 200 kB, whatever the number of jobs."""
+"""Jobs read and written at once while all are listed: some 250 kB, whatever the number of jobs."""
 
 MAX_CURSOR_LENGTH = 64
 """Characters of a cursor; ours have 32."""
@@ -24,3 +24,22 @@ MAX_SHOWN_INPUT_BYTES = 1_024
 
 MAX_ERROR_TEXT_LENGTH = 500
 """Characters of one text in an answer that refuses."""
+
+MAX_EVENT_DAYS = 366
+"""Days that one event of an iCalendar text may last: no holiday is longer than a year."""
+
+EXPANDED_YEARS_BEFORE = 1
+EXPANDED_YEARS_AFTER = 10
+"""Years around today in which the events of a recurrence rule are looked for: a rule without end has days for ever."""
+
+MAX_RULE_VALUES = 62
+"""Values in all lists of a recurrence rule: what it takes to name each day of a month from both ends."""
+
+MAX_RECURRENCE_EFFORT = 500_000
+"""What the rules of one text may cost, in about microseconds: 200 holidays since 1970, by weekday, cost 450,000."""
+
+MAX_IGNORED_EVENTS_TOLD = 50
+"""Events of an iCalendar text of which it is told why they were left out; the others are counted."""
+
+MAX_SHOWN_EVENT_TEXT_LENGTH = 80
+"""Characters of a value from an iCalendar text, where it is shown."""

@@ -34,3 +34,14 @@ class BodyTooLarge(HTTPException):
         # The rest of the body is not read, so nothing else can come over this connection.
         headers = {"Connection": "close"}
         super().__init__(413, f"Request body too large: at most {MAX_BODY_BYTES} bytes are taken", headers)
+
+
+class UnreadableBody(HTTPException):
+    """A body that is no text in UTF-8. FastAPI, which reads bodies, refuses it by itself; here it is documented."""
+
+
+class InvalidICalendar(RequestRefused):
+    """A text that is no iCalendar text, or one that nobody could follow to its end."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"The iCalendar text cannot be taken: {message}")

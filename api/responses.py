@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from engine.nouns import Job, JobStatus, Run, RunError, RunState, Trigger
 from engine.requests import Health
+from engine.timing import DstGap, DstOverlap, OnExcluded
 from registry import JobFunction
 
 
@@ -20,9 +21,20 @@ class JobView(BaseModel):
     function_name: str
     interval_seconds: int | float | None
     cron_expression: str | None
+    run_at: datetime | None
+    timezone: str
+    dst_gap: DstGap
+    dst_overlap: DstOverlap
+    start_at: datetime | None
+    end_at: datetime | None
+    max_runs: int | None
+    jitter_seconds: int | float
+    exclude_calendars: list[str]
+    on_excluded: OnExcluded
     job_metadata: dict[str, Any]
     status: JobStatus
     orphaned: bool
+    run_count: int
     last_run_at: datetime | None
     next_run_at: datetime | None
     created_at: datetime
@@ -31,15 +43,27 @@ class JobView(BaseModel):
     @classmethod
     def of(cls, job: Job, *, orphaned: bool) -> Self:
         """As clients see `job`."""
+        timing = job.timing
         return cls(
             id=job.id,
             name=job.name,
             function_name=job.function_name,
-            interval_seconds=_whole(job.interval_seconds),
-            cron_expression=job.cron_expression,
+            interval_seconds=None if timing.interval_seconds is None else _whole(timing.interval_seconds),
+            cron_expression=timing.cron_expression,
+            run_at=timing.run_at,
+            timezone=timing.timezone,
+            dst_gap=timing.dst_gap,
+            dst_overlap=timing.dst_overlap,
+            start_at=timing.start_at,
+            end_at=timing.end_at,
+            max_runs=timing.max_runs,
+            jitter_seconds=_whole(timing.jitter_seconds),
+            exclude_calendars=list(timing.exclude_calendars),
+            on_excluded=timing.on_excluded,
             job_metadata=job.metadata,
             status=job.status,
             orphaned=orphaned,
+            run_count=job.run_count,
             last_run_at=job.last_run_at,
             next_run_at=job.next_run_at,
             created_at=job.created_at,
@@ -47,8 +71,8 @@ class JobView(BaseModel):
         )
 
 
-def _whole(seconds: float | None) -> int | float | None:
-    return int(seconds) if seconds is not None and seconds == int(seconds) else seconds
+def _whole(seconds: float) -> int | float:
+    return int(seconds) if seconds == int(seconds) else seconds
 
 
 class RunErrorView(BaseModel):
@@ -171,7 +195,7 @@ class ReadyView(BaseModel):
 
 
 class DeletedView(BaseModel):
-    """A job is gone."""
+    """What was to be deleted is gone."""
 
     message: str
 

@@ -9,7 +9,10 @@ from uuid import UUID
 from fastapi import Depends, Path, Query, Request
 from pydantic import TypeAdapter, ValidationError
 
+from api.fields import CALENDAR_NAME_PATTERN
 from api.refusals import InvalidJobId, InvalidRunId, NotConfirmed
+from engine.calendars import Calendar
+from engine.limits import MAX_CALENDAR_NAME_LENGTH
 from engine.nouns import Job, Run, RunState
 from engine.ports import Clock
 from engine.scheduler import Scheduler
@@ -38,6 +41,14 @@ class Reads(Protocol):
 
     def has_runs(self, job_id: UUID) -> bool:
         """Whether any run of this job is kept."""
+        ...
+
+    def calendar(self, name: str) -> Calendar | None:
+        """The calendar of this name."""
+        ...
+
+    def all_calendars(self) -> Sequence[Calendar]:
+        """Every calendar, by name."""
         ...
 
 
@@ -103,3 +114,9 @@ TheService = Annotated[Service, Depends(_service)]
 JobId = Annotated[UUID, Depends(_job_id)]
 WantedJobId = Annotated[UUID | None, Depends(_wanted_job_id)]
 RunId = Annotated[UUID, Depends(_run_id)]
+KnownAs = Annotated[
+    str, Path(description="The calendar's name", pattern=CALENDAR_NAME_PATTERN, max_length=MAX_CALENDAR_NAME_LENGTH)
+]
+DryRun = Annotated[
+    bool, Query(description="Change nothing, and answer with a preview of what the schedule would then do")
+]

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from engine.agenda import Agenda
+from engine.calendars import Calendars
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
@@ -15,7 +16,7 @@ from engine.nouns import Assignment, DueHint, Job, Run, RunState
 from engine.planning import Plan, plan_claim
 from engine.ports import Clock, Ids, Store
 from engine.quarantine import Quarantine
-from engine.reading import read_jobs
+from engine.reading import calendars_of, read_jobs
 from engine.recorder import Recorder
 from engine.run_path import as_text, run_keys
 from registry import JobFunction
@@ -106,13 +107,14 @@ class Dispatcher:
             self._put_off(job_id, "job unreadable", error)
         # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
         due = [jobs[hint.job_id] for hint in hints if hint.job_id in jobs]
+        calendars = calendars_of(self._store, due)
         now = self._clock.now()
-        plans = [self._plan_one(job, now) for job in due if job.is_scheduled]
+        plans = [self._plan_one(job, calendars, now) for job in due if job.is_scheduled]
         return [plan for plan in plans if plan is not None]
 
-    def _plan_one(self, job: Job, now: datetime) -> Plan | None:
+    def _plan_one(self, job: Job, calendars: Calendars, now: datetime) -> Plan | None:
         try:
-            plan = plan_claim(job, now=now, node=self._node, new_id=self._new_id, refusal=self._refusal(job))
+            plan = plan_claim(job, calendars, now=now, node=self._node, new_id=self._new_id, refusal=self._refusal(job))
         # A schedule that cannot be read any more: one such job must not hold the others.
         except Exception as error:  # noqa: BLE001 - one job of many
             self._put_off(job.id, "job unreadable", error)

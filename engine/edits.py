@@ -4,25 +4,24 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from engine.calendars import Calendars
 from engine.errors import InvalidStatus
 from engine.nouns import Job, JobStatus
-from engine.planning import schedule_of
 from engine.requests import JobChange, JobDraft
-from engine.schedule import first_slot
+from engine.slots import first_slot, schedule_of
 
 SETTABLE = frozenset({JobStatus.ACTIVE, JobStatus.PAUSED})
 
 
-def new_job(draft: JobDraft, *, job_id: UUID, now: datetime) -> Job:
-    """The job that a draft describes. Raises InvalidSchedule and InvalidStatus."""
+def new_job(draft: JobDraft, calendars: Calendars, *, job_id: UUID, now: datetime) -> Job:
+    """The job that a draft describes, with the calendars that it lists. Raises InvalidSchedule and InvalidStatus."""
     if draft.status not in SETTABLE:
         raise InvalidStatus(draft.status)
     job = Job(
         id=job_id,
         name=draft.name,
         function_name=draft.function_name,
-        interval_seconds=draft.interval_seconds,
-        cron_expression=draft.cron_expression,
+        timing=draft.timing,
         metadata=draft.metadata,
         status=draft.status,
         anchor_at=now,
@@ -30,52 +29,52 @@ def new_job(draft: JobDraft, *, job_id: UUID, now: datetime) -> Job:
         created_at=now,
         updated_at=now,
     )
-    return _due(job, now)
+    return _due(job, calendars, now)
 
 
-def replaced(job: Job, draft: JobDraft, *, now: datetime) -> Job:
+def replaced(job: Job, draft: JobDraft, calendars: Calendars, *, now: datetime) -> Job:
     """The job with everything as in the draft, but its id and its history."""
     described = replace(
         job,
         name=draft.name,
         function_name=draft.function_name,
-        interval_seconds=draft.interval_seconds,
-        cron_expression=draft.cron_expression,
+        timing=draft.timing,
         metadata=draft.metadata,
     )
-    return _settled(job, described, requested=draft.status, now=now)
+    is_repeated = job.status is JobStatus.COMPLETED and described.timing == job.timing
+    # A client that repeats its PUT must not be told, once the job has run out, that it would never run.
+    requested = job.status if is_repeated and draft.status is JobStatus.ACTIVE else draft.status
+    return _settled(job, described, calendars, requested=requested, now=now)
 
 
-def changed(job: Job, change: JobChange, *, now: datetime) -> Job:
-    """The job with the named fields changed; naming one kind of schedule clears the other."""
-    has_schedule = change.interval_seconds is not None or change.cron_expression is not None
+def changed(job: Job, change: JobChange, calendars: Calendars, *, now: datetime) -> Job:
+    """The job with the named fields changed; naming one kind of schedule clears the others."""
     described = replace(
         job,
         name=job.name if change.name is None else change.name,
         function_name=job.function_name if change.function_name is None else change.function_name,
-        interval_seconds=change.interval_seconds if has_schedule else job.interval_seconds,
-        cron_expression=change.cron_expression if has_schedule else job.cron_expression,
+        timing=job.timing.with_changes(change.timing),
         metadata=job.metadata if change.metadata is None else change.metadata,
     )
-    return _settled(job, described, requested=change.status, now=now)
+    return _settled(job, described, calendars, requested=change.status, now=now)
 
 
-def _settled(job: Job, described: Job, *, requested: JobStatus | None, now: datetime) -> Job:
+def _settled(job: Job, described: Job, calendars: Calendars, *, requested: JobStatus | None, now: datetime) -> Job:
     """The new version: status, grid and next slot follow from what changed."""
-    has_new_schedule = _schedule_fields(job) != _schedule_fields(described)
+    has_new_schedule = job.timing != described.timing
     status = _status(job, requested, has_new_schedule=has_new_schedule)
     # The grid moves only when the interval does: a client that repeats its PUT must not put off the next slot for ever.
-    anchor_at = now if job.interval_seconds != described.interval_seconds else job.anchor_at
+    anchor_at = now if job.timing.interval_seconds != described.timing.interval_seconds else job.anchor_at
     edited = replace(described, status=status, anchor_at=anchor_at, version=job.version + 1, updated_at=now)
     if has_new_schedule:
-        return _due(edited, now)
+        return _due(edited, calendars, now)
     if status is JobStatus.PAUSED:
         # Not read: also a job whose stored schedule cannot be read any more can be paused.
         return replace(edited, next_run_at=None)
     if job.is_scheduled and edited.is_scheduled:
         # A slot that is due and not claimed yet stays due.
         return edited
-    return _due(edited, now)
+    return _due(edited, calendars, now)
 
 
 def _status(job: Job, requested: JobStatus | None, *, has_new_schedule: bool) -> JobStatus:
@@ -89,16 +88,27 @@ def _status(job: Job, requested: JobStatus | None, *, has_new_schedule: bool) ->
     return requested
 
 
-def _due(job: Job, now: datetime) -> Job:
+def _due(job: Job, calendars: Calendars, now: datetime) -> Job:
     """The job with its first slot after now; also for a paused one the schedule must have a slot left."""
     if job.status is JobStatus.COMPLETED:
         return replace(job, next_run_at=None)
-    field = "interval_seconds" if job.cron_expression is None else "cron_expression"
     # Not before a slot that was claimed already: the wall clock may have been set back since (DESIGN, Time).
     after = max(now, job.last_scheduled_for or now)
-    slot = first_slot(schedule_of(job), field=field, after=after)
+    slot = first_slot(job, calendars, after=after)
     return replace(job, next_run_at=None if job.status is JobStatus.PAUSED else slot)
 
 
-def _schedule_fields(job: Job) -> tuple[float | None, str | None]:
-    return job.interval_seconds, job.cron_expression
+def rescheduled(job: Job, calendars: Calendars, *, not_before: datetime | None = None) -> Job:
+    """The job with its next slot looked up again, after a calendar or the tz database has changed; itself if that fits.
+
+    Looked for after the last slot that was claimed or the last edit, whichever is later, as it was the first time; so
+    what is due and not claimed stays due if it still is a slot. `not_before` leaves alone what is due by then.
+    """
+    after = max(known for known in (job.updated_at, job.last_scheduled_for, not_before) if known is not None)
+    if not job.is_scheduled or job.next_run_at is None or job.next_run_at <= after:
+        return job
+    slot = schedule_of(job, calendars).next_after(after)
+    if slot == job.next_run_at:
+        return job
+    status = JobStatus.COMPLETED if slot is None else job.status
+    return replace(job, next_run_at=slot, status=status, version=job.version + 1)

@@ -6,8 +6,14 @@ SchedulerError
 │   ├── RunNotFound
 │   ├── UnknownFunction
 │   ├── InvalidSchedule
+│   │   └── UnknownCalendar
 │   ├── InvalidStatus
-│   └── RunInTheWay
+│   ├── RunInTheWay
+│   ├── CalendarNotFound
+│   ├── CalendarExists
+│   ├── CalendarInUse
+│   ├── TooManyCalendars
+│   └── TooManyDates
 ├── Unavailable             not now; the same request may succeed later
 │   ├── PoolFull
 │   ├── NotScheduling
@@ -15,6 +21,7 @@ SchedulerError
 └── StoreRefused            the database cannot be used at all; nothing in it was touched
 """
 
+from collections.abc import Sequence
 from uuid import UUID
 
 
@@ -55,6 +62,13 @@ class InvalidSchedule(RequestRefused):
         self.field = field
 
 
+class UnknownCalendar(InvalidSchedule):
+    """A job lists a calendar that does not exist."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("exclude_calendars", f'exclude_calendars has "{name}": no calendar has this name')
+
+
 class InvalidStatus(RequestRefused):
     """A status that a client may not set."""
 
@@ -68,6 +82,48 @@ class RunInTheWay(RequestRefused):
     def __init__(self, run_id: UUID) -> None:
         super().__init__(f"Run {run_id} of this job is still running")
         self.run_id = run_id
+
+
+class CalendarNotFound(RequestRefused):
+    """No calendar has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Calendar {name} not found")
+
+
+class CalendarExists(RequestRefused):
+    """The name is taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Calendar {name} exists already: replace it, or give the new one another name")
+
+
+class CalendarInUse(RequestRefused):
+    """Jobs list the calendar. `jobs` has the ids and names of the first few of the `count` jobs that do."""
+
+    def __init__(self, name: str, *, jobs: Sequence[tuple[UUID, str]], count: int) -> None:
+        named = ", ".join(f"{job_name} ({job_id})" for job_id, job_name in jobs)
+        more = f" and {count - len(jobs)} more" if count > len(jobs) else ""
+        super().__init__(
+            f"Calendar {name} is in use by {count} job{'' if count == 1 else 's'}: {named}{more}. "
+            "Take it out of their exclude_calendars first"
+        )
+        self.jobs = tuple(jobs)
+        self.count = count
+
+
+class TooManyCalendars(RequestRefused):
+    """As many calendars as may be are there already."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"There are {limit} calendars already, and no more may be: delete one first")
+
+
+class TooManyDates(RequestRefused):
+    """A calendar would have more dates than it may."""
+
+    def __init__(self, given: int, *, limit: int) -> None:
+        super().__init__(f"the calendar would have {given} dates: at most {limit} are wanted")
 
 
 class Unavailable(SchedulerError):

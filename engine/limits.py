@@ -9,6 +9,40 @@ MAX_CRON_EXPRESSION_LENGTH = 256
 MAX_REMEMBERED_CRON_EXPRESSIONS = 4_096
 """Cron expressions that are read once only: about 1 kB each."""
 
+MIN_INTERVAL_SECONDS = 0.1
+"""Below this, one job alone would keep the database busy with its rows."""
+
+MAX_JITTER_SECONDS = 86_400.0
+"""A day: a slot that is spread wider is better described by another schedule."""
+
+MAX_RUNS = 1_000_000_000
+"""The most that `max_runs` may say: what every database holds in an integer."""
+
+MAX_TIMEZONE_LENGTH = 64
+"""Characters of an IANA name; the longest has 32."""
+
+MAX_CALENDAR_NAME_LENGTH = 64
+"""Characters of a calendar's name."""
+
+MAX_CALENDARS = 200
+"""Calendars in all: they are listed in one answer."""
+
+MAX_CALENDAR_DATES = 5_000
+"""Single dates of one calendar: 13 years of nothing but days off."""
+
+MAX_CALENDAR_DESCRIPTION_LENGTH = 500
+"""Characters of a calendar's description."""
+
+MAX_EXCLUDED_CALENDARS = 16
+"""Calendars that one job may list."""
+
+MAX_DAYS_OFF_IN_A_ROW = 31
+"""A slot is moved to the next business day over so many days off at most; after a longer stretch it is only skipped."""
+
+MAX_PREVIEWED_SLOTS = 1_000
+DEFAULT_PREVIEWED_SLOTS = 10
+"""Slots in one preview."""
+
 MAX_METADATA_BYTES = 65_536
 """UTF-8 bytes of a job's metadata as JSON."""
 
@@ -33,7 +67,17 @@ MAX_RESULT_DEPTH = 32
 """Levels of nesting in a result: what reads it back has the stack of the interpreter, no more."""
 
 MAX_COUNTED_SLOTS = 10_000
-"""Slots of one missed stretch that are counted one by one for a cron schedule (about 30 us each)."""
+"""Slots of one missed stretch that are counted one by one, where a calendar moves some of them."""
+
+MAX_COUNTED_YEARS = 10
+"""Years of a missed stretch over which a cron schedule is counted exactly: each may cost 0.4 ms."""
+
+MAX_REMEMBERED_ZONE_MONTHS = 16_384
+"""Months of time zones whose changes are remembered: about 0.4 kB each."""
+
+MAX_FRUITLESS_PIECES = 60
+"""Stretches of one offset around days that an expression names, in a row, in which it has no slot: some thirty years of
+times that gaps swallow. Then it is taken never to fire; each stretch costs up to 0.1 ms."""
 
 MAX_CLAIM_BATCH = 200
 """Slots claimed in one transaction, so that one claim does not hold the database for long."""

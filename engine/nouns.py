@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from engine.timing import Timing
+
 
 class JobStatus(StrEnum):
     """Where a job stands.
@@ -58,19 +60,19 @@ class Trigger(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A stored definition. Exactly one of `interval_seconds` and `cron_expression` is set.
+    """A stored definition.
 
     `anchor_at` is the zero of the interval's grid. `next_run_at` is the earliest slot not yet claimed, None while
     paused or completed. `last_run_at` is when the latest run was started. `last_scheduled_for` is the latest slot ever
-    claimed or missed: no later slot lies before it, also when the wall clock is set back. `version` grows by one with
+    claimed or missed: no later slot lies before it, also when the wall clock is set back. `run_count` is how many runs
+    its schedule has started, which `max_runs` bounds. `version` grows by one with
     each edit and each claim (law 1).
     """
 
     id: UUID
     name: str
     function_name: str
-    interval_seconds: float | None
-    cron_expression: str | None
+    timing: Timing
     metadata: dict[str, Any]
     status: JobStatus
     anchor_at: datetime
@@ -79,6 +81,7 @@ class Job:
     updated_at: datetime
     last_run_at: datetime | None = None
     last_scheduled_for: datetime | None = None
+    run_count: int = 0
     version: int = 1
 
     @property

@@ -4,20 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from engine.calendars import Calendars, days_off
 from engine.errors import InvalidSchedule
 from engine.limits import MISFIRE_GRACE_SECONDS
 from engine.nouns import Advance, Job, Run, RunState, Trigger
 from engine.ports import Ids
-from engine.schedule import Schedule, parse_schedule
+from engine.schedule import MICROSECOND, Schedule
+from engine.slots import excluding_calendar, mover, schedule_of
 
 GRACE = timedelta(seconds=MISFIRE_GRACE_SECONDS)
-
-
-def schedule_of(job: Job) -> Schedule:
-    """The job's schedule; raises InvalidSchedule if what is stored cannot be read (any more)."""
-    return parse_schedule(
-        interval_seconds=job.interval_seconds, cron_expression=job.cron_expression, anchor_at=job.anchor_at
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +24,34 @@ class Plan:
     advance: Advance
 
 
-def plan_claim(job: Job, *, now: datetime, node: UUID, new_id: Ids, refusal: str | None) -> Plan | None:
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A stretch of slots: the first and the last, how many with both, and whether that number is exact."""
+
+    first: datetime
+    last: datetime
+    count: int
+    is_exact: bool
+
+
+def plan_claim(
+    job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids, refusal: str | None
+) -> Plan | None:
     """What to do with a job's due slot; None if it has none. `refusal` is why its function cannot be called at all.
 
     A slot that is late by no more than the grace is claimed as it is. Beyond that `run_once` applies: the latest due
-    slot is claimed, those before it are missed.
+    slot is claimed, those before it are missed. A slot on a day off is claimed and skipped in the same breath.
     """
     if not job.is_scheduled or job.next_run_at is None or job.next_run_at > now:
         return None
-    schedule = schedule_of(job)
+    schedule = schedule_of(job, calendars)
     slot, missed = job.next_run_at, None
     if now - slot > GRACE:
-        slot, missed = _merge(job, slot, now=now, node=node, new_id=new_id)
+        slot, missed = _merge(job, schedule, slot, now=now, node=node, new_id=new_id)
     run = _claimed_run(job, slot, now=now, node=node, new_id=new_id)
-    if refusal is not None:
-        run = run.skipped(refusal, at=now)
+    reason = _day_off(job, schedule, calendars, slot) or refusal
+    if reason is not None:
+        run = run.skipped(reason, at=now)
     advance = Advance(
         job_id=job.id,
         expected_version=job.version,
@@ -55,11 +63,12 @@ def plan_claim(job: Job, *, now: datetime, node: UUID, new_id: Ids, refusal: str
     return Plan(job, run, advance)
 
 
-def plan_catch_up(job: Job, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
+def plan_catch_up(job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
     """After downtime: all due slots but the latest are missed; None if at most one is due, which the timer claims."""
-    if job.next_run_at is None:
+    if not job.is_scheduled or job.next_run_at is None:
         return None
-    latest, missed = _merge(job, job.next_run_at, now=now, node=node, new_id=new_id)
+    schedule = schedule_of(job, calendars)
+    latest, missed = _merge(job, schedule, job.next_run_at, now=now, node=node, new_id=new_id)
     if missed is None or missed.last_scheduled_for is None:
         return None
     return Advance(
@@ -72,43 +81,66 @@ def plan_catch_up(job: Job, *, now: datetime, node: UUID, new_id: Ids) -> Advanc
     )
 
 
-def missed_stretch(job: Job, *, until: datetime, now: datetime, node: UUID, new_id: Ids, reason: str) -> Run | None:
-    """The row for the job's unclaimed slots at or before `until`, however many (law 11); None if there are none."""
+def missed_stretch(
+    job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids, reason: str
+) -> Run | None:
+    """The row for the job's slots that are due and not claimed, however many (law 11); None if there are none."""
     first = job.next_run_at
-    if not job.is_scheduled or first is None or first > until:
+    if not job.is_scheduled or first is None or first > now:
         return None
     try:
-        last, count, is_exact = _extent(schedule_of(job), first, until)
+        extent = _extent(schedule_of(job, calendars), first, now)
     except InvalidSchedule:
         # What is stored cannot be read any more: the one slot that is known stands for them.
-        last, count, is_exact = first, 1, False
+        extent = Extent(first, first, 1, is_exact=False)
+    return _missed_run(job, extent, now=now, node=node, new_id=new_id, reason=reason)
+
+
+def _extent(schedule: Schedule, first: datetime, until: datetime) -> Extent:
+    last = max(schedule.latest_until(until) or first, first)
+    count, is_exact = schedule.count_between(first, last)
+    # A first slot that the schedule does not know any more is one all the same.
+    return Extent(first, last, max(count, 1), is_exact)
+
+
+def _merge(
+    job: Job, schedule: Schedule, first: datetime, *, now: datetime, node: UUID, new_id: Ids
+) -> tuple[datetime, Run | None]:
+    """The latest due slot, and the row for those from `first` on that lie before it."""
+    latest = max(schedule.latest_until(now) or first, first)
+    if latest == first:
+        return first, None
+    reason = f"late by more than the grace of {MISFIRE_GRACE_SECONDS:g} s or not running: only the latest slot runs"
+    extent = _extent(schedule, first, latest - MICROSECOND)
+    return latest, _missed_run(job, extent, now=now, node=node, new_id=new_id, reason=reason)
+
+
+def _missed_run(job: Job, extent: Extent, *, now: datetime, node: UUID, new_id: Ids, reason: str) -> Run:
     return Run(
         id=new_id(),
         job_id=job.id,
         function_name=job.function_name,
         trigger=Trigger.SCHEDULE,
-        scheduled_for=first,
-        last_scheduled_for=last,
-        slot_count=count,
+        scheduled_for=extent.first,
+        last_scheduled_for=extent.last,
+        slot_count=extent.count,
         state=RunState.MISSED,
         node=node,
         finished_at=now,
-        reason=reason if is_exact else f"{reason} (at least {count} slots)",
+        reason=reason if extent.is_exact else f"{reason} (at least {extent.count} slots)",
     )
 
 
-def _extent(schedule: Schedule, first: datetime, until: datetime) -> tuple[datetime, int, bool]:
-    """The last slot at or before `until`, how many there are from `first` to it, and whether that is exact."""
-    last = max(schedule.latest_until(until) or first, first)
-    return last, *schedule.count_between(first, last)
-
-
-def _merge(job: Job, first: datetime, *, now: datetime, node: UUID, new_id: Ids) -> tuple[datetime, Run | None]:
-    """The latest due slot, and the row for those from `first` on that lie before it."""
-    latest = max(schedule_of(job).latest_until(now) or first, first)
-    just_before = latest - timedelta(microseconds=1)
-    reason = f"late by more than the grace of {MISFIRE_GRACE_SECONDS:g} s or not running: only the latest slot runs"
-    return latest, missed_stretch(job, until=just_before, now=now, node=node, new_id=new_id, reason=reason)
+def _day_off(job: Job, schedule: Schedule, calendars: Calendars, slot: datetime) -> str | None:
+    """Why the slot is skipped if it lies on a day off, and what becomes of it."""
+    name = excluding_calendar(job.timing, days_off(job.timing, calendars), slot)
+    moving = mover(schedule)
+    if name is None or moving is None:
+        return None if name is None else f"excluded by calendar {name}"
+    moved_to = moving.moved_to(slot)
+    if moved_to is None or (job.timing.end_at is not None and moved_to > job.timing.end_at):
+        return f"excluded by calendar {name}, not moved: no business day is near enough"
+    return f"excluded by calendar {name}, moved to {moved_to:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _claimed_run(job: Job, slot: datetime, *, now: datetime, node: UUID, new_id: Ids) -> Run:

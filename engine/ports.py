@@ -4,11 +4,12 @@ Every store verb may be called from any thread and raises StoreUnavailable when 
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from threading import Condition
 from typing import Protocol
 from uuid import UUID
 
+from engine.calendars import Calendar
 from engine.nouns import Advance, Dropping, DueHint, Job, Outcome, Run
 
 Ids = Callable[[], UUID]
@@ -35,7 +36,7 @@ class Store(Protocol):
     """The memory of the engine."""
 
     def add_job(self, job: Job) -> None:
-        """Keep a new job."""
+        """Keep a new job. Raises UnknownCalendar, decided in the same transaction."""
         ...
 
     def job(self, job_id: UUID) -> Job | None:
@@ -49,8 +50,10 @@ class Store(Protocol):
     def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None, keeps_status: bool = False) -> bool:
         """Write `job` over the stored one if that is still at `expected_version`, with the row of a slot it drops.
 
-        `last_run_at` and `created_at` are left as stored, and with `keeps_status` the status too: runs change it
-        without a new version, so what the caller read may be old.
+        Raises UnknownCalendar if it lists one that is not there at this moment.
+
+        `last_run_at`, `run_count` and `created_at` are left as stored, and with `keeps_status` the status too: runs
+        change them without a new version, so what the caller read may be old.
         """
         ...
 
@@ -70,6 +73,10 @@ class Store(Protocol):
         """When each scheduled job is due, in any order, read in bounded pieces."""
         ...
 
+    def local_job_ids(self, *, after: UUID | None, limit: int) -> list[UUID]:
+        """Scheduled jobs whose next slot depends on the rules of a time zone, or that list a calendar, by their ids."""
+        ...
+
     def overdue_job_ids(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
         """Scheduled jobs due at or before the instant, in the order of their ids, from the one after `after` on."""
         ...
@@ -79,7 +86,8 @@ class Store(Protocol):
 
         Returns what was recorded by job id; a job that is missing there was not ours to move. A run is recorded as
         `skipped` instead of `running` while another run of its job is running; those in `ended` no longer count: they
-        are over, and only their outcome is not written yet.
+        are over, and only their outcome is not written yet. A run that is recorded as `running` counts for its job's
+        `max_runs`; with the last one the job is completed, whatever `next_run_at` says.
         """
         ...
 
@@ -103,6 +111,36 @@ class Store(Protocol):
 
     def lose_running_runs(self, *, finished_at: datetime, reason: str) -> int:
         """Make every run on record as running `lost`, and its job `failed`; returns how many there were."""
+        ...
+
+    def calendars(self, names: Collection[str]) -> list[Calendar]:
+        """Those of the calendars that exist, in any order."""
+        ...
+
+    def add_calendar(self, calendar: Calendar) -> None:
+        """Keep a new calendar. Raises CalendarExists and TooManyCalendars."""
+        ...
+
+    def replace_calendar(self, calendar: Calendar) -> Calendar:
+        """Write it over the stored one of this name, whose `created_at` stays; returns it as it is then.
+
+        Raises CalendarNotFound.
+        """
+        ...
+
+    def add_calendar_dates(self, name: str, dates: Collection[date], *, updated_at: datetime) -> Calendar:
+        """Add the dates to those of the calendar; returns it as it is then.
+
+        Raises CalendarNotFound, and TooManyDates if it would have more than MAX_CALENDAR_DATES.
+        """
+        ...
+
+    def delete_calendar(self, name: str) -> None:
+        """Delete a calendar that no job lists. Raises CalendarNotFound and CalendarInUse."""
+        ...
+
+    def job_ids_listing(self, calendar_name: str) -> list[UUID]:
+        """The jobs that list the calendar."""
         ...
 
     def check(self) -> None:

@@ -1,9 +1,10 @@
 """Reading jobs so that one that cannot be read does not hold the others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
+from engine.calendars import Calendars, listed_names
 from engine.errors import StoreUnavailable
 from engine.limits import OVERDUE_BATCH
 from engine.nouns import Job
@@ -21,11 +22,30 @@ def read_jobs(store: Store, job_ids: Sequence[UUID]) -> tuple[dict[UUID, Job], d
         return _read_one_by_one(store, job_ids)
 
 
+def calendars_of(store: Store, jobs: Iterable[Job]) -> Calendars:
+    """The calendars that the jobs list, by name: asked for only if they list any."""
+    return named_calendars(store, listed_names(job.timing for job in jobs))
+
+
+def named_calendars(store: Store, names: Collection[str]) -> Calendars:
+    """Those of the calendars that exist, by name."""
+    return {calendar.name: calendar for calendar in store.calendars(names)} if names else {}
+
+
 def overdue_jobs(store: Store, now: datetime) -> Iterator[list[Job]]:
     """The jobs with a due slot, page by page, without those that cannot be read."""
     after: UUID | None = None
     while job_ids := store.overdue_job_ids(due_before=now, after=after, limit=OVERDUE_BATCH):
         # The timer will come to those that cannot be read, and say so.
+        jobs, _unreadable = read_jobs(store, job_ids)
+        yield list(jobs.values())
+        after = job_ids[-1]
+
+
+def local_jobs(store: Store) -> Iterator[list[Job]]:
+    """The scheduled jobs whose next slot a time zone or a calendar decides, page by page, if they can be read."""
+    after: UUID | None = None
+    while job_ids := store.local_job_ids(after=after, limit=OVERDUE_BATCH):
         jobs, _unreadable = read_jobs(store, job_ids)
         yield list(jobs.values())
         after = job_ids[-1]

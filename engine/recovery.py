@@ -6,12 +6,15 @@ from uuid import UUID
 
 import structlog
 
+from engine.calendars import Calendars
 from engine.dispatcher import log_missed
+from engine.edits import rescheduled
 from engine.errors import StoreUnavailable
 from engine.nouns import Advance, Job
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
-from engine.reading import overdue_jobs
+from engine.reading import calendars_of, local_jobs, overdue_jobs
+from engine.run_path import as_text
 from registry import JobFunction
 
 log = structlog.get_logger("scheduler.recovery")
@@ -31,11 +34,37 @@ def catch_up(store: Store, *, now: datetime, node: UUID, new_id: Ids) -> int:
     """Record what was missed and move each overdue job to its latest due slot, which the timer then claims."""
     moved = 0
     for jobs in overdue_jobs(store, now):
-        advances = [advance for job in jobs if (advance := _plan(job, now=now, node=node, new_id=new_id)) is not None]
+        calendars = calendars_of(store, jobs)
+        plans = [_plan(job, calendars, now=now, node=node, new_id=new_id) for job in jobs]
+        advances = [advance for advance in plans if advance is not None]
         recorded = _advance(store, advances)
         for advance in recorded:
             log_missed(advance.missed)
         moved += len(recorded)
+    return moved
+
+
+def look_up_again(store: Store) -> int:
+    """Move the next slot of each job that another tz database, or a calendar, has since put elsewhere; how many.
+
+    Slots on record stay as they are.
+    """
+    moved = 0
+    for jobs in local_jobs(store):
+        calendars = calendars_of(store, jobs)
+        for job in jobs:
+            found = _looked_up(job, calendars)
+            if found is job or not store.replace_job(
+                found, expected_version=job.version, dropped=None, keeps_status=found.status is job.status
+            ):
+                continue
+            log.warning(
+                "next run moved",
+                job_id=str(job.id),
+                old=None if job.next_run_at is None else as_text(job.next_run_at),
+                new=None if found.next_run_at is None else as_text(found.next_run_at),
+            )
+            moved += 1
     return moved
 
 
@@ -49,9 +78,16 @@ def warn_of_orphans(store: Store, functions: Mapping[str, JobFunction]) -> int:
     return orphaned
 
 
-def _plan(job: Job, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
+def _looked_up(job: Job, calendars: Calendars) -> Job:
     try:
-        return plan_catch_up(job, now=now, node=node, new_id=new_id)
+        return rescheduled(job, calendars)
+    except Exception:  # noqa: BLE001 - one job must not keep the service from starting; the timer comes to it, and says so
+        return job
+
+
+def _plan(job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
+    try:
+        return plan_catch_up(job, calendars, now=now, node=node, new_id=new_id)
     except Exception:  # noqa: BLE001 - one job must not keep the service from starting; the timer comes to it, and says so
         return None
 

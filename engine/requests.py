@@ -1,34 +1,49 @@
 """What a caller asks of the scheduler, already checked for shape and limits, and what it tells of its health."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from uuid import UUID
 
+from engine.calendars import Weekday
 from engine.nouns import JobStatus
+from engine.timing import Timing
 
 
 @dataclass(frozen=True, slots=True)
 class JobDraft:
-    """A whole job as a client describes it. Exactly one of the two schedule fields is set."""
+    """A whole job as a client describes it."""
 
     name: str
     function_name: str
-    interval_seconds: float | None
-    cron_expression: str | None
+    timing: Timing
     metadata: dict[str, Any]
     status: JobStatus = JobStatus.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """The fields a client wants changed; None leaves a field as it is. At most one schedule field is set."""
+    """The fields a client wants changed; None leaves a field as it is.
+
+    `timing` has the fields of a Timing that are named, with their new values; of the kinds of schedule, one at most.
+    """
 
     name: str | None = None
     function_name: str | None = None
-    interval_seconds: float | None = None
-    cron_expression: str | None = None
+    timing: Mapping[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] | None = None
     status: JobStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarDraft:
+    """A whole calendar as a client describes it."""
+
+    name: str
+    dates: frozenset[date]
+    weekly_days_off: frozenset[Weekday]
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,19 @@
 """Schedules: pure functions of time. From an instant, the next slot; nothing here knows what time it is."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from engine.cron import parse_cron
 from engine.errors import InvalidSchedule
+from engine.limits import MIN_INTERVAL_SECONDS
 
 MICROSECOND = timedelta(microseconds=1)
 
 
 class Schedule(Protocol):
-    """When a job is due. Instants are aware UTC."""
+    """When a job is due. Instants are aware UTC; slots are strictly increasing."""
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first slot strictly after `instant`; None when there is none."""
@@ -29,19 +30,20 @@ class Schedule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IntervalSchedule:
-    """The grid `anchor_at + k * seconds`, k = 1, 2, ...: elapsed time, so no drift and no DST."""
+    """The grid `anchor_at + k * seconds`, k = first_index, ...: elapsed time, so no drift and no DST."""
 
     anchor_at: datetime
     seconds: float
+    first_index: int = 1
 
     def next_after(self, instant: datetime) -> datetime | None:
         """In constant time, whatever the distance."""
-        return self._slot(max(self._index_until(instant) + 1, 1))
+        return self._slot(max(self._index_until(instant) + 1, self.first_index))
 
     def latest_until(self, instant: datetime) -> datetime | None:
         """In constant time, whatever the distance."""
         index = self._index_until(instant)
-        return self._slot(index) if index >= 1 else None
+        return self._slot(index) if index >= self.first_index else None
 
     def count_between(self, first: datetime, last: datetime) -> tuple[int, bool]:
         """By arithmetic: always exact."""
@@ -63,24 +65,67 @@ class IntervalSchedule:
             return None
 
 
-def parse_schedule(*, interval_seconds: float | None, cron_expression: str | None, anchor_at: datetime) -> Schedule:
-    """The schedule that a job's fields describe; raises InvalidSchedule with the field's name."""
-    if cron_expression is not None and interval_seconds is None:
-        return parse_cron(cron_expression)
-    if cron_expression is not None or interval_seconds is None:
-        raise InvalidSchedule("interval_seconds", "exactly one of interval_seconds and cron_expression is wanted")
-    if not 0 < interval_seconds < math.inf:
-        raise InvalidSchedule(
-            "interval_seconds", f"interval_seconds is {interval_seconds}: a finite number more than 0 is wanted"
-        )
-    return IntervalSchedule(anchor_at, interval_seconds)
+@dataclass(frozen=True, slots=True)
+class DateSchedule:
+    """One slot, at `run_at`."""
+
+    run_at: datetime
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The one slot, as long as it is to come."""
+        return self.run_at if instant < self.run_at else None
+
+    def latest_until(self, instant: datetime) -> datetime | None:
+        """The one slot, once it is past."""
+        return self.run_at if instant >= self.run_at else None
+
+    def count_between(self, first: datetime, last: datetime) -> tuple[int, bool]:
+        """One, if it lies between them."""
+        return int(first <= self.run_at <= last), True
 
 
-def first_slot(schedule: Schedule, *, field: str, after: datetime) -> datetime:
-    """The first slot after the instant; raises InvalidSchedule if the schedule never fires again."""
-    slot = schedule.next_after(after)
-    if slot is None:
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The slots of a schedule from `start_at` to `end_at`, both of which may be one."""
+
+    schedule: Schedule
+    start_at: datetime | None
+    end_at: datetime | None
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """That of the schedule, looked for from the start of the window on."""
+        if self.start_at is not None and instant < self.start_at:
+            instant = self.start_at - MICROSECOND
+        slot = self.schedule.next_after(instant)
+        return None if slot is None or (self.end_at is not None and slot > self.end_at) else slot
+
+    def latest_until(self, instant: datetime) -> datetime | None:
+        """That of the schedule, looked for from the end of the window back."""
+        slot = self.schedule.latest_until(instant if self.end_at is None else min(instant, self.end_at))
+        return None if slot is None or (self.start_at is not None and slot < self.start_at) else slot
+
+    def count_between(self, first: datetime, last: datetime) -> tuple[int, bool]:
+        """That of the schedule, as slots of the window are slots of it."""
+        return self.schedule.count_between(first, last)
+
+
+def slots_between(schedule: Schedule, first: datetime, last: datetime, *, at_most: int) -> Iterator[datetime]:
+    """The slots from instant `first` to instant `last`, both included, and no more than `at_most` of them."""
+    slot = schedule.next_after(first - MICROSECOND)
+    for _ in range(at_most):
+        if slot is None or slot > last:
+            return
+        yield slot
+        slot = schedule.next_after(slot)
+
+
+def interval_schedule(seconds: float, *, anchor_at: datetime, start_at: datetime | None) -> IntervalSchedule:
+    """The grid of an interval. With a `start_at` that is its zero, and a slot itself. Raises InvalidSchedule."""
+    if not MIN_INTERVAL_SECONDS <= seconds < math.inf:
         raise InvalidSchedule(
-            field, f"{field} names no instant after {after.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}: it would never run"
+            "interval_seconds",
+            f"interval_seconds is {seconds:g}: a finite number of at least {MIN_INTERVAL_SECONDS:g} is wanted",
         )
-    return slot
+    if start_at is not None:
+        return IntervalSchedule(start_at, seconds, first_index=0)
+    return IntervalSchedule(anchor_at, seconds)

@@ -8,13 +8,16 @@ from uuid import UUID, uuid4
 import structlog
 
 from engine.agenda import Agenda
+from engine.calendar_book import CalendarBook
+from engine.calendars import Calendars
 from engine.dispatcher import Dispatcher, log_missed
-from engine.edits import changed, new_job, replaced
+from engine.edits import changed, new_job, replaced, rescheduled
 from engine.errors import JobNotFound, NotScheduling, StoreUnavailable, UnknownFunction
+from engine.forecast import Forecast
 from engine.gate import StartGate
+from engine.health import HealthCheck
 from engine.limits import (
     MAX_EDIT_TRIES,
-    MAX_TICK_AGE_SECONDS,
     MAX_WAIT_SECONDS,
     RECORDING_SECONDS_AT_STOP,
     TIMER_SECONDS_AT_STOP,
@@ -23,11 +26,12 @@ from engine.manual_runs import ManualRuns
 from engine.nouns import Dropping, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
-from engine.reading import overdue_jobs, read_jobs
-from engine.recovery import catch_up, lose_abandoned_runs, warn_of_orphans
+from engine.reading import named_calendars, overdue_jobs, read_jobs
+from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_orphans
 from engine.requests import Health, JobChange, JobDraft
 from engine.runner import Runner
 from engine.timer import Timer
+from engine.timing import Timing
 from registry import JobFunction
 
 log = structlog.get_logger("scheduler.engine")
@@ -77,12 +81,23 @@ class Scheduler:
             new_id=new_id,
         )
         self._timer = Timer(agenda=self._agenda, dispatcher=self._new_dispatcher(), clock=clock)
-        self._is_stopping = False
+        self._health_check = HealthCheck(
+            node=self.node,
+            store=store,
+            clock=clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            timer=self._timer,
+            recorder=self._recorder,
+        )
+        self.forecast = Forecast(store=store, clock=clock, functions=functions)
+        self.calendars = CalendarBook(store=store, clock=clock, reschedule=self._reschedule)
 
     def start(self) -> None:
         """Recover what the last process left, read the due times back, start the threads. Raises StoreUnavailable."""
         now = self._clock.now()
         lost = lose_abandoned_runs(self._store, now=now)
+        moved = look_up_again(self._store)
         caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id)
         orphaned = warn_of_orphans(self._store, self.functions)
         self._agenda.fill(self._store.due_hints())
@@ -94,13 +109,13 @@ class Scheduler:
             scheduled_jobs=self._agenda.scheduled_jobs,
             functions=len(self.functions),
             runs_lost=lost,
+            next_runs_moved=moved,
             jobs_caught_up=caught_up,
             jobs_orphaned=orphaned,
         )
 
     def begin_stop(self) -> None:
         """Claim nothing more and say so in `health`; `stop` is to follow."""
-        self._is_stopping = True
         self._agenda.stop()
 
     def stop(self, *, grace_seconds: float) -> bool:
@@ -122,7 +137,7 @@ class Scheduler:
     def create_job(self, draft: JobDraft) -> Job:
         """Keep and schedule a new job. Raises UnknownFunction, InvalidSchedule, InvalidStatus, StoreUnavailable."""
         self._require_function(draft.function_name)
-        job = new_job(draft, job_id=self._new_id(), now=self._clock.now())
+        job = new_job(draft, self._calendars_of(draft.timing), job_id=self._new_id(), now=self._clock.now())
         try:
             self._store.add_job(job)
         except StoreUnavailable:
@@ -130,18 +145,27 @@ class Scheduler:
             raise
         self._wake(job)
         log.info("job created", job_id=str(job.id), name=job.name, function_name=job.function_name)
-        return job
+        return self._checked_against_calendars(job)
 
     def replace_job(self, job_id: UUID, draft: JobDraft) -> Job:
         """Make the job what the draft says. Raises JobNotFound and whatever create_job raises."""
         self._require_function(draft.function_name)
-        return self._edit(job_id, lambda job, now: replaced(job, draft, now=now), event="job replaced")
+
+        def edit(job: Job, now: datetime) -> Job:
+            return replaced(job, draft, self._calendars_of(draft.timing), now=now)
+
+        return self._checked_against_calendars(self._edit(job_id, edit, event="job replaced"))
 
     def change_job(self, job_id: UUID, change: JobChange) -> Job:
         """Change the fields that are named. Raises JobNotFound and whatever create_job raises."""
         if change.function_name is not None:
             self._require_function(change.function_name)
-        return self._edit(job_id, lambda job, now: changed(job, change, now=now), event="job changed")
+
+        def edit(job: Job, now: datetime) -> Job:
+            calendars = self._calendars_of(job.timing.with_changes(change.timing))
+            return changed(job, change, calendars, now=now)
+
+        return self._checked_against_calendars(self._edit(job_id, edit, event="job changed"))
 
     def pause_job(self, job_id: UUID) -> Job:
         """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand from now on."""
@@ -182,7 +206,7 @@ class Scheduler:
 
         Raises JobNotFound, UnknownFunction, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable.
         """
-        if self._is_stopping:
+        if self._agenda.is_stopped:
             raise NotScheduling
         job = self._existing(job_id)
         self._require_function(job.function_name)
@@ -194,32 +218,7 @@ class Scheduler:
 
     def health(self) -> Health:
         """How this node is; asks the database, so not for a tight loop."""
-        latency_ms = self._store_latency_ms()
-        seconds_since_tick = self._timer.seconds_since_tick
-        checks = {
-            "the scheduler is stopping": self._is_stopping,
-            "the timer thread is not alive": not self._timer.is_alive,
-            "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
-            "slots cannot be claimed": self._timer.is_failing,
-            "outcomes cannot be recorded": self._recorder.is_failing,
-            "the recorder thread is not alive": not self._recorder.is_alive,
-            "the database does not answer": latency_ms is None,
-        }
-        return Health(
-            problems=tuple(problem for problem, applies in checks.items() if applies),
-            node=self.node,
-            is_stopping=self._is_stopping,
-            is_timer_alive=self._timer.is_alive,
-            seconds_since_tick=seconds_since_tick,
-            is_recorder_alive=self._recorder.is_alive,
-            is_store_reachable=latency_ms is not None,
-            store_latency_ms=latency_ms,
-            scheduled_jobs=self._agenda.scheduled_jobs,
-            permits=self._agenda.permits,
-            permits_free=self._agenda.free_permits,
-            running_runs=len(self._gate),
-            outcomes_waiting=len(self._recorder),
-        )
+        return self._health_check.look()
 
     def _new_dispatcher(self) -> Dispatcher:
         return Dispatcher(
@@ -273,13 +272,43 @@ class Scheduler:
         reason = (
             f"the job was {'paused' if edited.status is JobStatus.PAUSED else 'edited'} before the slot was claimed"
         )
-        return missed_stretch(job, until=now, now=now, node=self.node, new_id=self._new_id, reason=reason)
+        calendars = self._calendars_of(job.timing)
+        return missed_stretch(job, calendars, now=now, node=self.node, new_id=self._new_id, reason=reason)
 
     def _set_status(self, job_id: UUID, status: JobStatus, *, unless: frozenset[JobStatus]) -> Job:
         def edit(job: Job, now: datetime) -> Job:
-            return job if job.status in unless else changed(job, JobChange(status=status), now=now)
+            if job.status in unless:
+                return job
+            return changed(job, JobChange(status=status), self._calendars_of(job.timing), now=now)
 
-        return self._edit(job_id, edit, event="job paused" if status is JobStatus.PAUSED else "job resumed")
+        if status is JobStatus.PAUSED:
+            return self._edit(job_id, edit, event="job paused")
+        return self._checked_against_calendars(self._edit(job_id, edit, event="job resumed"))
+
+    def _reschedule(self, job_id: UUID) -> None:
+        """Look up the job's next slot again, because a calendar that it lists has changed. Raises JobNotFound."""
+
+        def edit(job: Job, now: datetime) -> Job:
+            found = rescheduled(job, self._calendars_of(job.timing), not_before=now)
+            # Also where nothing moves, a new version: a claim that is planned already goes by the calendar as it was.
+            is_in_doubt = found is job and job.is_scheduled and job.timing.moves_slots
+            return replace(job, version=job.version + 1) if is_in_doubt else found
+
+        self._edit(job_id, edit, event="job rescheduled")
+
+    def _checked_against_calendars(self, job: Job) -> Job:
+        """Read the calendars once more: one may have changed since it was read for this job and before the commit, and
+        who changed it did not know yet that the job lists it."""
+        if not job.timing.moves_slots:
+            return job
+
+        def edit(job: Job, now: datetime) -> Job:
+            return rescheduled(job, self._calendars_of(job.timing), not_before=now)
+
+        return self._edit(job.id, edit, event="job rescheduled")
+
+    def _calendars_of(self, timing: Timing) -> Calendars:
+        return named_calendars(self._store, timing.exclude_calendars)
 
     def _wake(self, job: Job, *, is_pausing: bool = False) -> None:
         """Tell heap and gate what was committed; only then may the caller be answered (law 4)."""
@@ -303,7 +332,8 @@ class Scheduler:
             return None
         now = self._clock.now()
         reason = "the job was deleted before the slot was claimed"
-        run = missed_stretch(job, until=now, now=now, node=self.node, new_id=self._new_id, reason=reason)
+        calendars = self._calendars_of(job.timing)
+        run = missed_stretch(job, calendars, now=now, node=self.node, new_id=self._new_id, reason=reason)
         return None if run is None else Dropping(job.version, run)
 
     def _droppings(self) -> list[Dropping]:
@@ -323,11 +353,3 @@ class Scheduler:
     def _require_function(self, name: str) -> None:
         if name not in self.functions:
             raise UnknownFunction(name)
-
-    def _store_latency_ms(self) -> float | None:
-        begun = self._clock.monotonic()
-        try:
-            self._store.check()
-        except StoreUnavailable:
-            return None
-        return round((self._clock.monotonic() - begun) * 1_000, 3)

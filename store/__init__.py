@@ -1,4 +1,4 @@
-"""The memory: jobs and runs in SQLite or PostgreSQL. One method is one transaction, plain values in and out."""
+"""The memory in SQLite or PostgreSQL: jobs, runs, calendars. One method is one transaction, plain values in and out."""
 
 from store.opening import migrate_database, open_store
 from store.sql_store import SqlStore

@@ -13,7 +13,7 @@ from store.run_rows import insert_runs, running_by_job
 from store.tables import IS_SCHEDULED, jobs
 
 _MOVABLE = (
-    select(jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at)
+    select(jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at, jobs.c.run_count, jobs.c.max_runs)
     .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)), IS_SCHEDULED)
     # A job that another node is claiming is left to it. SQLite leaves this out: there the write lock is held already.
     .with_for_update(skip_locked=True)
@@ -27,12 +27,13 @@ _MOVE = (
         next_run_at=bindparam("new_next_run_at"),
         last_run_at=bindparam("new_last_run_at"),
         last_scheduled_for=bindparam("new_last_scheduled_for"),
+        run_count=bindparam("new_run_count"),
     )
 )
 _LOCK = select(jobs.c.id).where(jobs.c.id == bindparam("job_id")).with_for_update()
 _STARTED = update(jobs).where(jobs.c.id == bindparam("job_id")).values(last_run_at=bindparam("started_at"))
 
-_Stored = Row[UUID, int, JobStatus, datetime | None]
+_Stored = Row[UUID, int, JobStatus, datetime | None, int, int | None]
 
 
 def advance_jobs(
@@ -72,11 +73,16 @@ def _decided(run: Run | None, in_the_way: UUID | None) -> Run | None:
 
 def _move(advance: Advance, stored: _Stored, recorded: Run | None) -> dict[str, Any]:
     is_started = recorded is not None and recorded.state is RunState.RUNNING
+    run_count = stored.run_count + is_started
+    # The row decides and not the engine, which may have made its plan while a start was taken back (store.outcomes).
+    is_last = is_started and stored.max_runs is not None and run_count >= stored.max_runs
+    next_run_at = None if is_last else advance.next_run_at
     return {
         "job_id": advance.job_id,
         "expected_version": advance.expected_version,
-        "new_status": JobStatus.COMPLETED if advance.next_run_at is None else stored.status,
-        "new_next_run_at": advance.next_run_at,
+        "new_status": JobStatus.COMPLETED if next_run_at is None else stored.status,
+        "new_next_run_at": next_run_at,
         "new_last_run_at": recorded.started_at if recorded is not None and is_started else stored.last_run_at,
         "new_last_scheduled_for": advance.last_scheduled_for,
+        "new_run_count": run_count,
     }

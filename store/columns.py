@@ -1,9 +1,9 @@
-"""Column types: instants that cannot lose their zone, and words from an enumeration."""
+"""Column types: instants that cannot lose their zone, words from an enumeration, and lists of names."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import DateTime, Dialect, Enum, String, TypeDecorator
+from sqlalchemy import JSON, DateTime, Dialect, Enum, String, TypeDecorator
 from sqlalchemy.types import TypeEngine
 
 INSTANT_TEXT_LENGTH = len("2026-11-23 10:00:00.000000+00:00")
@@ -38,6 +38,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return datetime.fromisoformat(value) if isinstance(value, str) else value.astimezone(UTC)
 
 
-def word_of(words: type[StrEnum]) -> Enum:
-    """A column that holds one of the words, as text: a new word needs no migration."""
-    return Enum(words, native_enum=False, length=16, values_callable=lambda each: [word.value for word in each])
+class Names(TypeDecorator[tuple[str, ...]]):
+    """Names in an order that counts, as a list in JSON."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> list[str] | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else list(value)
+
+    def process_result_value(self, value: list[str] | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - SQLAlchemy's signature
+        return None if value is None else tuple(value)
+
+
+def word_of(words: type[StrEnum], *, length: int = 16) -> Enum:
+    """A column that holds one of the words, as text: a new word of up to `length` characters needs no migration."""
+    return Enum(words, native_enum=False, length=length, values_callable=lambda each: [word.value for word in each])

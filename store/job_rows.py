@@ -6,17 +6,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Text, and_, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
 from engine.nouns import DueHint, Job
+from engine.timing import Timing
 from store.tables import IS_SCHEDULED, jobs
 
-# A job's fields in their order, each with its column: a field without one fails here, at import.
-_COLUMN_OF = {field.name: jobs.c["job_metadata" if field.name == "metadata" else field.name] for field in fields(Job)}
+# The fields of a timing and of a job in their order, each with its column: a field without one fails here, at import.
+_TIMING_COLUMNS = {field.name: jobs.c[field.name] for field in fields(Timing)}
+_JOB_FIELDS = [field.name for field in fields(Job)]
+_TIMING_AT = _JOB_FIELDS.index("timing")
+_JOB_COLUMNS = {
+    name: jobs.c["job_metadata" if name == "metadata" else name] for name in _JOB_FIELDS if name != "timing"
+}
 # An edit leaves alone what only runs change, and they change it without a new version.
-_NOT_EDITED = {"id", "created_at", "last_run_at"}
+_NOT_EDITED = {"id", "created_at", "last_run_at", "run_count"}
 
-_SELECT = select(*_COLUMN_OF.values())
+_SELECT = select(*_TIMING_COLUMNS.values(), *_JOB_COLUMNS.values())
 _BY_ID = _SELECT.where(jobs.c.id == bindparam("job_id"))
 _BY_IDS = _SELECT.where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
 _PAGE = _SELECT.order_by(jobs.c.created_at, jobs.c.id).limit(bindparam("limit"))
@@ -31,6 +37,18 @@ _OVERDUE = (
     .limit(bindparam("limit"))
 )
 _OVERDUE_AFTER = _OVERDUE.where(jobs.c.id > bindparam("after"))
+# An interval counts elapsed time, whatever the zone; days off are days of the zone, also for an interval.
+_IS_LOCAL = or_(
+    and_(jobs.c.cron_expression.is_not(None), jobs.c.timezone != "UTC"),
+    cast(jobs.c.exclude_calendars, Text) != "[]",
+)
+_LOCAL = (
+    select(jobs.c.id)
+    .where(IS_SCHEDULED, jobs.c.next_run_at.is_not(None), _IS_LOCAL)
+    .order_by(jobs.c.id)
+    .limit(bindparam("limit"))
+)
+_LOCAL_AFTER = _LOCAL.where(jobs.c.id > bindparam("after"))
 _HINTS = (
     select(jobs.c.id, jobs.c.next_run_at, jobs.c.version)
     .where(IS_SCHEDULED, jobs.c.next_run_at.is_not(None))
@@ -52,11 +70,11 @@ def insert_job(connection: Connection, job: Job) -> None:
 
 def find_job(connection: Connection, job_id: UUID) -> Job | None:
     row = connection.execute(_BY_ID, {"job_id": job_id}).first()
-    return None if row is None else Job(*row)
+    return None if row is None else _job_of(row)
 
 
 def find_jobs(connection: Connection, job_ids: Collection[UUID]) -> list[Job]:
-    return [Job(*row) for row in connection.execute(_BY_IDS, {"job_ids": list(job_ids)})]
+    return [_job_of(row) for row in connection.execute(_BY_IDS, {"job_ids": list(job_ids)})]
 
 
 def page_of_jobs(connection: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[Job]:
@@ -64,13 +82,18 @@ def page_of_jobs(connection: Connection, after: tuple[datetime, UUID] | None, li
         rows = connection.execute(_PAGE, {"limit": limit})
     else:
         rows = connection.execute(_PAGE_AFTER, {"created_at": after[0], "job_id": after[1], "limit": limit})
-    return [Job(*row) for row in rows]
+    return [_job_of(row) for row in rows]
 
 
 def page_of_overdue_ids(connection: Connection, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
     statement = _OVERDUE if after is None else _OVERDUE_AFTER
     parameters = {"due_before": due_before, "after": after, "limit": limit}
     return list(connection.execute(statement, parameters).scalars())
+
+
+def page_of_local_ids(connection: Connection, after: UUID | None, limit: int) -> list[UUID]:
+    statement = _LOCAL if after is None else _LOCAL_AFTER
+    return list(connection.execute(statement, {"after": after, "limit": limit}).scalars())
 
 
 def page_of_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
@@ -102,4 +125,11 @@ def delete_all_jobs(connection: Connection) -> dict[UUID, int]:
 
 
 def _row_of(job: Job) -> dict[str, Any]:
-    return {column.name: getattr(job, name) for name, column in _COLUMN_OF.items()}
+    own = {column.name: getattr(job, name) for name, column in _JOB_COLUMNS.items()}
+    return own | {column.name: getattr(job.timing, name) for name, column in _TIMING_COLUMNS.items()}
+
+
+def _job_of(row: Row[Any]) -> Job:
+    of_timing, of_job = row[: len(_TIMING_COLUMNS)], list(row[len(_TIMING_COLUMNS) :])
+    of_job.insert(_TIMING_AT, Timing(*of_timing))
+    return Job(*of_job)

@@ -1,18 +1,18 @@
 """How runs ended, and what that makes of their jobs. Transitions are guarded: only a running run ends (law 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
-from engine.nouns import BAD_ENDS, JobStatus, Outcome, RunState
+from engine.nouns import BAD_ENDS, JobStatus, Outcome, RunState, Trigger
 from store.tables import IS_RUNNING, jobs, runs
 
 # Rows are locked in the order of their ids, here and below: two nodes that record at once wait, and never deadlock.
 _STILL_RUNNING = (
-    select(runs.c.id)
+    select(runs.c.id, runs.c.trigger)
     .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_RUNNING)
     .order_by(runs.c.id)
     .with_for_update()
@@ -49,6 +49,11 @@ _NOT_STARTED = (
     .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
     .values(last_run_at=select(func.max(runs.c.started_at)).where(runs.c.job_id == jobs.c.id).scalar_subquery())
 )
+# Nor does it count for `max_runs`. A job that this run's claim completed as its last one stays completed all the same:
+# nothing would wake it here, and its slot has a row that says why there was no run. An edit takes it up again.
+_NOT_COUNTED = (
+    update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.run_count > 0).values(run_count=jobs.c.run_count - 1)
+)
 _JOBS_OF_RUNNING = select(runs.c.job_id).where(IS_RUNNING)
 _FAIL_JOBS_OF_RUNNING = (
     update(jobs)
@@ -65,13 +70,14 @@ _LOSE_RUNNING = (
 def finish_runs(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUID]:
     """Record the ends of those runs that are still running; returns the ids of the others."""
     run_ids = {outcome.run_id for outcome in outcomes}
-    running = set(connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}).scalars())
+    running = dict(connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}).all())
     applied = sorted((outcome for outcome in outcomes if outcome.run_id in running), key=lambda each: each.job_id)
     if applied:
         connection.execute(_FINISH, [_finish(outcome) for outcome in applied])
         _tell_jobs(connection, applied)
         _tell_jobs_of_starts(connection, applied)
-    return run_ids - running
+        _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], running)
+    return run_ids - running.keys()
 
 
 def lose_running_runs(connection: Connection, finished_at: datetime, reason: str) -> int:
@@ -100,9 +106,15 @@ def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome]) -> 
     starts = [{"job_id": each.job_id, "started_at": each.started_at} for each in applied if each.started_at is not None]
     if starts:
         connection.execute(_STARTED, starts)
-    not_started = [each.job_id for each in applied if each.undoes_claim]
-    if not_started:
-        connection.execute(_NOT_STARTED, {"job_ids": not_started})
+
+
+def _take_back_starts(connection: Connection, undone: Sequence[Outcome], triggers: Mapping[UUID, Trigger]) -> None:
+    if undone:
+        connection.execute(_NOT_STARTED, {"job_ids": [each.job_id for each in undone]})
+    # One entry a run, not a job: a batch may take back several of the same job.
+    counted = {each.run_id: each.job_id for each in undone if triggers[each.run_id] is Trigger.SCHEDULE}
+    if counted:
+        connection.execute(_NOT_COUNTED, [{"job_id": job_id} for job_id in counted.values()])
 
 
 def _finish(outcome: Outcome) -> dict[str, Any]:

@@ -25,11 +25,16 @@ def upgrade(connection: Connection) -> None:
     if connection.dialect.name == "postgresql":
         # A new index on a long history takes longer than any statement of daily work may.
         connection.execute(text("SET LOCAL statement_timeout = 0"))
+    command.upgrade(configuration(connection), "head")
+
+
+def configuration(connection: Connection) -> Config:
+    """What alembic's commands need to move the database of this connection to another revision."""
     config = Config()
     # ConfigParser reads a lone % as the start of a substitution.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    return config
 
 
 def refuse_foreign(place: str, *, tables: set[str], revisions: set[str]) -> None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select
 
+from engine.calendars import Calendar
 from engine.errors import StoreUnavailable
 from engine.nouns import Advance, Dropping, DueHint, Job, Outcome, Run, RunState
-from store import claims, job_rows, outcomes, run_rows
+from store import calendar_rows, claims, job_rows, outcomes, run_rows
 from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
@@ -37,6 +38,7 @@ class SqlStore:
 
     def add_job(self, job: Job) -> None:
         with self._writing() as connection:
+            calendar_rows.require_calendars(connection, job.timing.exclude_calendars)
             job_rows.insert_job(connection, job)
 
     def job(self, job_id: UUID) -> Job | None:
@@ -55,7 +57,9 @@ class SqlStore:
     def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None, keeps_status: bool = False) -> bool:
         with self._writing() as connection:
             is_replaced = job_rows.replace_job(connection, job, expected_version, keeps_status=keeps_status)
+            # After the version was found right: an old copy of the job may list a calendar that is rightly gone.
             if is_replaced:
+                calendar_rows.require_calendars(connection, job.timing.exclude_calendars)
                 run_rows.insert_runs(connection, [dropped])
             return is_replaced
 
@@ -93,6 +97,10 @@ class SqlStore:
         with self._reading() as connection:
             return job_rows.page_of_overdue_ids(connection, due_before, after, limit)
 
+    def local_job_ids(self, *, after: UUID | None, limit: int) -> list[UUID]:
+        with self._reading() as connection:
+            return job_rows.page_of_local_ids(connection, after, limit)
+
     def advance(self, advances: Sequence[Advance], *, ended: Collection[UUID] = ()) -> dict[UUID, Run | None]:
         with self._writing() as connection:
             return claims.advance_jobs(connection, advances, ended)
@@ -128,6 +136,40 @@ class SqlStore:
     def lose_running_runs(self, *, finished_at: datetime, reason: str) -> int:
         with self._writing() as connection:
             return outcomes.lose_running_runs(connection, finished_at, reason)
+
+    def calendar(self, name: str) -> Calendar | None:
+        """The calendar of this name."""
+        with self._reading() as connection:
+            return calendar_rows.find_calendar(connection, name)
+
+    def calendars(self, names: Collection[str]) -> list[Calendar]:
+        with self._reading() as connection:
+            return calendar_rows.find_calendars(connection, names)
+
+    def all_calendars(self) -> list[Calendar]:
+        """Every calendar, by name."""
+        with self._reading() as connection:
+            return calendar_rows.all_calendars(connection)
+
+    def add_calendar(self, calendar: Calendar) -> None:
+        with self._writing() as connection:
+            calendar_rows.insert_calendar(connection, calendar)
+
+    def replace_calendar(self, calendar: Calendar) -> Calendar:
+        with self._writing() as connection:
+            return calendar_rows.replace_calendar(connection, calendar)
+
+    def add_calendar_dates(self, name: str, dates: Collection[date], *, updated_at: datetime) -> Calendar:
+        with self._writing() as connection:
+            return calendar_rows.add_dates(connection, name, dates, updated_at)
+
+    def delete_calendar(self, name: str) -> None:
+        with self._writing() as connection:
+            calendar_rows.delete_calendar(connection, name)
+
+    def job_ids_listing(self, calendar_name: str) -> list[UUID]:
+        with self._reading() as connection:
+            return [job_id for job_id, _ in calendar_rows.jobs_listing(connection, calendar_name)]
 
     def check(self) -> None:
         with self._reading() as connection:

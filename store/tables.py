@@ -1,4 +1,4 @@
-"""The tables `jobs` and `runs`, the same on SQLite and PostgreSQL. What they are, migrations/ must make."""
+"""The tables of jobs, runs and calendars, the same on SQLite and PostgreSQL. What they are, migrations/ must make."""
 
 from sqlalchemy import (
     JSON,
@@ -15,12 +15,22 @@ from sqlalchemy import (
     literal_column,
 )
 
-from engine.limits import MAX_CRON_EXPRESSION_LENGTH, MAX_NAME_LENGTH
+from engine.limits import (
+    MAX_CALENDAR_DESCRIPTION_LENGTH,
+    MAX_CALENDAR_NAME_LENGTH,
+    MAX_CRON_EXPRESSION_LENGTH,
+    MAX_NAME_LENGTH,
+    MAX_TIMEZONE_LENGTH,
+)
 from engine.nouns import JobStatus, RunState, Trigger
+from engine.timing import KINDS, DstGap, DstOverlap, OnExcluded
 from registry.functions import MAX_FUNCTION_NAME_LENGTH
-from store.columns import UtcDateTime, word_of
+from store.columns import Names, UtcDateTime, word_of
 
 metadata = MetaData()
+
+# In words that both databases know: PostgreSQL does not add up truth values.
+_KINDS_GIVEN = " + ".join(f"CASE WHEN {kind} IS NULL THEN 0 ELSE 1 END" for kind in KINDS)
 
 jobs = Table(
     "jobs",
@@ -30,16 +40,27 @@ jobs = Table(
     Column("function_name", String(MAX_FUNCTION_NAME_LENGTH), nullable=False),
     Column("interval_seconds", Double),
     Column("cron_expression", String(MAX_CRON_EXPRESSION_LENGTH)),
+    Column("run_at", UtcDateTime),
+    Column("timezone", String(MAX_TIMEZONE_LENGTH), nullable=False),
+    Column("dst_gap", word_of(DstGap), nullable=False),
+    Column("dst_overlap", word_of(DstOverlap), nullable=False),
+    Column("start_at", UtcDateTime),
+    Column("end_at", UtcDateTime),
+    Column("max_runs", Integer),
+    Column("jitter_seconds", Double, nullable=False),
+    Column("exclude_calendars", Names, nullable=False),
+    Column("on_excluded", word_of(OnExcluded, length=32), nullable=False),
     Column("job_metadata", JSON, nullable=False),
     Column("status", word_of(JobStatus), nullable=False),
     Column("anchor_at", UtcDateTime, nullable=False),
     Column("next_run_at", UtcDateTime),
     Column("last_run_at", UtcDateTime),
     Column("last_scheduled_for", UtcDateTime),
+    Column("run_count", Integer, nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
-    CheckConstraint("(interval_seconds IS NULL) <> (cron_expression IS NULL)", name="jobs_one_schedule"),
+    CheckConstraint(f"{_KINDS_GIVEN} = 1", name="jobs_one_schedule"),
 )
 
 # History outlives its job, so `job_id` refers to nothing.
@@ -65,6 +86,18 @@ runs = Table(
     Column("error_traceback", Text),
     Column("result", Text),
     Column("reason", Text),
+)
+
+# Jobs list calendars by name, in JSON: store/calendar_rows.py sees to it that those are there.
+calendars = Table(
+    "calendars",
+    metadata,
+    Column("name", String(MAX_CALENDAR_NAME_LENGTH), primary_key=True),
+    Column("description", String(MAX_CALENDAR_DESCRIPTION_LENGTH)),
+    Column("dates", JSON, nullable=False),
+    Column("weekly_days_off", JSON, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
 )
 
 # Words, not parameters: SQLite and PostgreSQL use a partial index only for a condition they can read.

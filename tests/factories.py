@@ -1,13 +1,19 @@
 """Jobs and runs for tests: whole and valid, with only what a test is about spelled out."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection
+from dataclasses import fields
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from engine.calendars import Calendar, Weekday
 from engine.nouns import Advance, Job, JobStatus, Outcome, Run, RunState, Trigger
+from engine.timing import KINDS, Timing
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 """The instant at which a test's world begins."""
+
+TIMING_FIELDS = {field.name for field in fields(Timing)}
 
 NODE = UUID("00000000-0000-4000-8000-00000000000a")
 
@@ -18,8 +24,7 @@ def make_job(**overrides: Any) -> Job:
         "id": uuid4(),
         "name": "Number Cruncher",
         "function_name": "dummy_number_crunch",
-        "interval_seconds": None if overrides.get("cron_expression") else 60.0,
-        "cron_expression": None,
+        "timing": make_timing(overrides),
         "metadata": {"multiplier": 5},
         "status": JobStatus.ACTIVE,
         "anchor_at": NOON,
@@ -28,6 +33,19 @@ def make_job(**overrides: Any) -> Job:
         "updated_at": NOON,
     }
     return Job(**(described | overrides))
+
+
+def make_timing(overrides: dict[str, Any], *, interval_seconds: float = 60.0) -> Timing:
+    """The timing that `overrides` speak of, which are taken out of them; with an interval if they name no kind."""
+    named = {name: overrides.pop(name) for name in TIMING_FIELDS & overrides.keys()}
+    if not any(named.get(kind) is not None for kind in KINDS):
+        named["interval_seconds"] = interval_seconds
+    return Timing(**named)
+
+
+def make_calendar(name: str, *, dates: Collection[date] = (), weekly_days_off: Collection[Weekday] = ()) -> Calendar:
+    """A calendar that was made at noon."""
+    return Calendar(name, frozenset(dates), frozenset(weekly_days_off), created_at=NOON, updated_at=NOON)
 
 
 def make_run(**overrides: Any) -> Run:

@@ -11,6 +11,7 @@ from engine.ports import Store
 from engine.requests import JobDraft
 from engine.scheduler import Scheduler
 from registry import FunctionRegistry
+from tests.factories import make_timing
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 REAL_SECONDS = 20.0
@@ -107,8 +108,7 @@ class Node:
         fields: dict[str, Any] = {
             "name": "a job",
             "function_name": "note",
-            "interval_seconds": None if "cron_expression" in overrides else 10.0,
-            "cron_expression": None,
+            "timing": make_timing(overrides, interval_seconds=10.0),
             "metadata": {},
             "status": JobStatus.ACTIVE,
         }

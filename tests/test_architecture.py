@@ -25,7 +25,10 @@ MAY_READ_THE_SYSTEM_CLOCK = {
 MAY_SLEEP = {"tests/e2e": "real processes in real time, marked so"}
 
 ONLY_IN = {
-    "croniter": ("engine/cron.py",),
+    "croniter": ("engine/cron/wall_clock.py",),
+    "zoneinfo": ("engine/zones.py", "engine/business_days.py", "engine/days_off_lint.py"),
+    "icalendar": ("api/icalendar_events.py", "api/recurrences.py"),
+    "dateutil": ("api/recurrences.py",),
     "sqlalchemy": ("store/", "app/settings.py"),
     "alembic": ("store/",),
     "sqlite3": ("store/",),

@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import schemathesis
@@ -21,6 +22,7 @@ from starlette.testclient import TestClient
 
 from api.requests import CHANGE, CRON_JOB, INTERVAL_JOB
 from tests.api import requests_and_answers as readme
+from tests.api.icalendar_texts import THANKSGIVING, calendar_of
 from tests.api.requests_and_answers import create
 from tests.fakes import Node
 
@@ -38,6 +40,14 @@ DOCUMENTED = {
     "list_runs_of_job": {200, 400, 404, 422, 503},
     "list_runs": {200, 400, 422, 503},
     "get_run": {200, 400, 404, 503},
+    "preview_schedule": {200, 400, 413, 422, 503},
+    "preview_job": {200, 400, 404, 422, 503},
+    "create_calendar": {200, 400, 409, 413, 422, 503},
+    "list_calendars": {200, 503},
+    "get_calendar": {200, 404, 422, 503},
+    "replace_calendar": {200, 400, 404, 413, 422, 503},
+    "delete_calendar": {200, 400, 404, 409, 422, 503},
+    "import_calendar": {200, 404, 413, 422, 503},
     "list_functions": {200},
     "get_health": {200},
     "get_readiness": {200, 503},
@@ -90,8 +100,12 @@ def test_limits_are_documented(document: dict[str, Any]) -> None:
     fields = document["components"]["schemas"]["JobCreate"]["properties"]
 
     assert fields["name"]["maxLength"] == 200
-    assert fields["interval_seconds"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 10**11}
+    assert fields["interval_seconds"]["anyOf"][0] == {"type": "number", "minimum": 0.1, "maximum": 10**11}
     assert fields["cron_expression"]["anyOf"][0]["maxLength"] == 256
+    assert fields["run_at"]["anyOf"][0] == {"type": "string", "format": "date-time"}
+    assert fields["max_runs"]["anyOf"][0] == {"type": "integer", "minimum": 1, "maximum": 10**9}
+    assert fields["jitter_seconds"]["anyOf"][0] == {"type": "number", "minimum": 0, "maximum": 86_400}
+    assert fields["exclude_calendars"]["anyOf"][0]["maxItems"] == 16
 
 
 def test_the_examples_are_those_of_the_readme() -> None:
@@ -99,18 +113,51 @@ def test_the_examples_are_those_of_the_readme() -> None:
     assert CHANGE == {"interval_seconds": 15, "status": "paused"}
 
 
-def test_every_example_works_when_sent(client: TestClient, document: dict[str, Any]) -> None:
-    sent = 0
-    for name, method in (("create_job", "POST"), ("replace_job", "PUT"), ("change_job", "PATCH")):
-        content = operations(document)[name]["requestBody"]["content"]["application/json"]
-        schema = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
-        for example in [*schema["examples"], *(shown["value"] for shown in content["examples"].values())]:
-            path = "/jobs" if method == "POST" else f"/jobs/{create(client)['id']}"
-            response = client.request(method, path, json=example)
-            assert response.status_code == 200, response.text
-            assert {field: response.json()[field] for field in example} == example
-            sent += 1
-    assert sent == 10
+def examples_of(document: dict[str, Any], operation: str) -> list[dict[str, Any]]:
+    content = operations(document)[operation]["requestBody"]["content"]["application/json"]
+    schema = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+    return [*schema["examples"], *(shown["value"] for shown in content["examples"].values())]
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "path", "count"),
+    [
+        ("create_job", "POST", "/jobs", 4),
+        ("replace_job", "PUT", "/jobs/{job_id}", 4),
+        ("change_job", "PATCH", "/jobs/{job_id}", 2),
+        ("create_calendar", "POST", "/calendars", 2),
+        ("replace_calendar", "PUT", "/calendars/a", 2),
+    ],
+)
+def test_every_example_works_when_sent(
+    client: TestClient, document: dict[str, Any], operation: str, method: str, path: str, count: int
+) -> None:
+    examples = examples_of(document, operation)
+
+    for example in examples:
+        client.delete(f"/calendars/{example.get('name')}?confirm=true")
+        client.post("/calendars", json={"name": "a"})
+        response = client.request(method, path.replace("{job_id}", create(client)["id"]), json=example)
+        assert response.status_code == 200, response.text
+        assert {field: response.json()[field] for field in example} == example
+    assert len(examples) == count
+
+
+def test_every_example_of_a_preview_has_slots(client: TestClient, document: dict[str, Any]) -> None:
+    for example in examples_of(document, "preview_schedule"):
+        assert client.post("/schedules/preview", json=example).json()["slots"]
+
+
+def test_a_dry_run_is_documented_beside_the_job(document: dict[str, Any]) -> None:
+    for name in ("create_job", "replace_job", "change_job"):
+        operation = operations(document)[name]
+        schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        assert [each["$ref"].rpartition("/")[2] for each in schema["anyOf"]] == ["JobView", "PreviewView"]
+        assert "dry_run" in [parameter["name"] for parameter in operation["parameters"]]
+
+
+def test_an_import_is_documented_as_a_text(document: dict[str, Any]) -> None:
+    assert operations(document)["import_calendar"]["requestBody"]["content"].keys() == {"text/calendar"}
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "unfitting"])
@@ -145,17 +192,24 @@ def test_whatever_is_sent_the_answer_is_as_documented(
 
 
 def make_sensible(case: Case[Any], client: TestClient) -> None:
-    """What no schema says: which jobs and functions there are, that one schedule is wanted, and a confirmation."""
+    """What no schema says: which jobs, calendars and functions there are, that one schedule and a yes are wanted."""
     if "job_id" in (case.path_parameters or {}):
         case.path_parameters["job_id"] = create(client)["id"]
+    if "name" in (case.path_parameters or {}):
+        case.path_parameters["name"] = f"calendar-{uuid4()}"
+        client.post("/calendars", json={"name": case.path_parameters["name"]})
     if case.method == "DELETE":
         case.query["confirm"] = True
     if case.query:
         case.query.pop("cursor", None)
         case.query.pop("job_id", None)
-    if isinstance(case.body, dict):
-        case.body.pop("cron_expression", None)
-        case.body |= {"function_name": "note", "interval_seconds": 60}
+    if isinstance(case.body, dict) and "/calendars" in case.path:
+        case.body |= {"name": case.path_parameters.get("name", f"calendar-{uuid4()}"), "icalendar": None}
+    elif isinstance(case.body, dict):
+        case.body |= {"function_name": "note", "interval_seconds": 60, "cron_expression": None, "run_at": None}
+        case.body |= {"timezone": "Europe/Berlin", "exclude_calendars": []}
+    elif case.path.endswith("/import"):
+        case.body = calendar_of(THANKSGIVING)
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])

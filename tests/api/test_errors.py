@@ -19,6 +19,7 @@ from engine.errors import (
     RunInTheWay,
     SchedulerError,
     StoreUnavailable,
+    TooManyCalendars,
     Unavailable,
 )
 from engine.scheduler import Scheduler
@@ -55,6 +56,7 @@ def test_every_refusal_and_every_unavailability_is_in_the_table() -> None:
     ("error", "status", "retry_after"),
     [
         (RunInTheWay(uuid4()), 409, None),
+        (TooManyCalendars(1_000), 409, None),
         (PoolFull("full"), 503, "1"),
         (NotScheduling(), 503, "5"),
         (StoreUnavailable(SECRET), 503, "5"),
@@ -95,6 +97,15 @@ def test_a_kind_of_an_error_is_answered_like_it(client: TestClient, monkeypatch:
         ("POST", "/jobs/{id}/pause", "job"),
         ("DELETE", "/jobs/{id}?confirm=true", "delete_job"),
         ("DELETE", "/jobs?confirm=true", "delete_all_jobs"),
+        ("GET", "/jobs/{id}/next", "job"),
+        ("PUT", "/jobs/{id}?dry_run=true", "job"),
+        ("PATCH", "/jobs/{id}?dry_run=true", "job"),
+        ("POST", "/schedules/preview", "calendars"),
+        ("GET", "/calendars", "all_calendars"),
+        ("GET", "/calendars/a", "calendar"),
+        ("POST", "/calendars", "add_calendar"),
+        ("PUT", "/calendars/a", "replace_calendar"),
+        ("DELETE", "/calendars/a?confirm=true", "delete_calendar"),
     ],
 )
 def test_a_database_that_does_not_answer_is_a_503_that_tells_only_the_log(
@@ -103,7 +114,10 @@ def test_a_database_that_does_not_answer_is_a_503_that_tells_only_the_log(
     path = path.replace("{id}", create(client)["id"])
     failing(monkeypatch, SqlStore, verb, StoreUnavailable(SECRET))
 
-    response = client.request(method, path, json=INTERVAL_JOB if method in ("POST", "PUT", "PATCH") else None)
+    body: dict[str, Any] = {"name": "a"} if "/calendars" in path else INTERVAL_JOB
+    if verb == "calendars":
+        body = body | {"exclude_calendars": ["a"]}
+    response = client.request(method, path, json=body if method in ("POST", "PUT", "PATCH") else None)
 
     assert response.status_code == 503
     assert response.json() == {"detail": "The database is not available at the moment; try again later"}
@@ -209,5 +223,5 @@ def test_a_method_that_is_not_for_a_path_is_a_405_with_a_detail(client: TestClie
     assert isinstance(response.json()["detail"], str)
 
 
-def _never_fires(*arguments: Any, field: str, **options: Any) -> None:
-    raise InvalidSchedule(field, "never")
+def _never_fires(*arguments: Any, **options: Any) -> None:
+    raise InvalidSchedule("interval_seconds", "never")

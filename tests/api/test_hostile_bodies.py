@@ -1,10 +1,12 @@
 """Bodies that nobody in his right mind sends: the fault is always the client's."""
 
 import json
+from dataclasses import fields
 
 import pytest
 from starlette.testclient import TestClient
 
+from engine.timing import Timing
 from tests.api.requests_and_answers import INTERVAL_JOB, create, interval_job, send_raw, with_raw_field
 
 NASTY_VALUES = [
@@ -12,12 +14,14 @@ NASTY_VALUES = [
     *("9223372036854775807", "9223372036854775808", "-9223372036854775809", "1e308", "9" * 4_000, "9" * 5_000),
     *('""', '" "', '"\\u0000"', '"a\\u0000b"', '"\\ud800"', '"\\udfff x"', '"\\n"', '"\\u202e"', '"\\ud83d\\ude00"'),
     *('"10"', '"1e999"', '"NaN"', f'"{"9" * 5_000}"', f'"{"x" * 10_000}"', '"* * * * *"', '"active"', '"Active"'),
+    *('"2026-12-01T09:00:00Z"', '"9999-12-31T23:59:59Z"', '"0001-01-01T00:00:00Z"', '"UTC"', '["UTC"]', "[1, 2]"),
     *("[]", "[[]]", "[null]", "{}", '{"a": NaN}', '{"a": 1e999}', '{"\\ud800": 1}', '{"a": "\\ud800"}'),
     *('{"a": "\\u0000"}', '{"\\u0000": 1}', '{"": ""}', '{"a": 1, "a": 2}', '{"a": [{"b": [true, null, -0.0]}]}'),
     *("[" * 900 + "]" * 900, '{"a":' * 900 + "1" + "}" * 900),
 ]
 
-FIELDS = [*INTERVAL_JOB, "cron_expression"]
+TIMING_FIELDS = [field.name for field in fields(Timing)]
+FIELDS = [*INTERVAL_JOB, *(name for name in TIMING_FIELDS if name not in INTERVAL_JOB)]
 
 
 @pytest.mark.parametrize("field", FIELDS)

@@ -50,18 +50,23 @@ def test_half_a_surrogate_pair_is_refused_and_shown_escaped(client: TestClient, 
     assert "\\ud" in found["input"]
 
 
-@pytest.mark.parametrize(("given", "shown"), [(1, 1), ("10", 10), (10.0, 10), (" 7 ", 7), ("7.0", 7)])
-def test_an_interval_is_whole_seconds_however_they_are_written(client: TestClient, given: object, shown: int) -> None:
-    created = create(client, interval_seconds=given)
+@pytest.mark.parametrize(
+    ("given", "shown"), [(1, 1), ("10", 10), (10.0, 10), (" 7 ", 7), ("7.0", 7), (0.1, 0.1), (1.5, 1.5), ("0.25", 0.25)]
+)
+@pytest.mark.parametrize("field", ["interval_seconds", "jitter_seconds"])
+def test_whole_seconds_are_shown_whole_however_they_are_written(
+    client: TestClient, field: str, given: object, shown: float
+) -> None:
+    created = create(client, **{field: given})
     stored = client.get(f"/jobs/{created['id']}").json()
 
     for job in (created, stored):
-        assert job["interval_seconds"] == shown
-        assert isinstance(job["interval_seconds"], int)
+        assert job[field] == shown
+        assert type(job[field]) is type(shown)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-@pytest.mark.parametrize("given", [0, -1, 0.5, 1.5, "x", "", True, False, [], {}, 2**63, 10**11 + 1, "9" * 5_000])
+@pytest.mark.parametrize("given", [0, -1, 0.05, "x", "", True, False, [], {}, 2**63, 10**11 + 1, "9" * 5_000])
 def test_an_interval_that_is_no_such_number_is_refused(client: TestClient, method: str, given: object) -> None:
     path = "/jobs" if method == "POST" else f"/jobs/{create(client)['id']}"
 

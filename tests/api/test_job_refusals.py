@@ -22,6 +22,9 @@ EVERY_VERB_ON_ONE_JOB = [
     ("POST", "/jobs/{id}/resume", None),
     ("POST", "/jobs/{id}/run", None),
     ("GET", "/jobs/{id}/runs", None),
+    ("GET", "/jobs/{id}/next", None),
+    ("PUT", "/jobs/{id}?dry_run=true", INTERVAL_JOB),
+    ("PATCH", "/jobs/{id}?dry_run=true", {"name": "other"}),
 ]
 
 
@@ -87,7 +90,7 @@ def test_an_unknown_function_is_a_400(client: TestClient, method: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_both_schedules_at_once_are_refused(client: TestClient, method: str) -> None:
+def test_two_schedules_at_once_are_refused(client: TestClient, method: str) -> None:
     path = "/jobs" if method == "POST" else f"/jobs/{create(client)['id']}"
 
     found = fault(client.request(method, path, json=INTERVAL_JOB | {"cron_expression": "0 * * * *"}))
@@ -102,7 +105,9 @@ def test_no_schedule_at_all_is_refused(client: TestClient, method: str, body: di
 
     found = fault(client.request(method, path, json=body))
 
-    assert found["msg"] == "neither interval_seconds nor cron_expression was given: give exactly one of them"
+    assert found["msg"] == (
+        "neither interval_seconds nor cron_expression nor run_at was given: give exactly one of them"
+    )
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

@@ -14,6 +14,7 @@ from api import job_stream
 from api.job_stream import all_jobs
 from engine.errors import StoreUnavailable
 from engine.nouns import Job, JobStatus
+from engine.timing import Timing
 from store import SqlStore
 from tests.fakes import NOON, Node
 
@@ -32,8 +33,7 @@ def a_job(number: int) -> Job:
         id=UUID(int=number),
         name=f"job {number}",
         function_name="note",
-        interval_seconds=60.0,
-        cron_expression=None,
+        timing=Timing(interval_seconds=60.0),
         metadata={"number": number},
         status=JobStatus.PAUSED,
         anchor_at=instant,

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from store import SqlStore, open_store
+from store import SqlStore
+from tests.engine.databases import open_new_store
 from tests.fakes import Node
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqlStore]:
-    opened = open_store(f"sqlite:///{tmp_path}/scheduler.db")
+    opened = open_new_store(tmp_path)
     yield opened
     opened.close()
 

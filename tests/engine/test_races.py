@@ -1,7 +1,7 @@
 """What two threads, a database that fails and a process that dies can do to the engine, one interleaving a test.
 
-The store is the real one; `Interference` acts between a verb's transaction and its caller, in the thread that called:
-so each interleaving is exact, and nothing here waits for a race to happen.
+The store is the real one, behind an `Interference`: each interleaving is exact, and nothing here waits for a race to
+happen.
 """
 
 import threading
@@ -26,37 +26,13 @@ from engine.requests import JobChange, JobDraft
 from engine.scheduler import Scheduler
 from registry import RunContext
 from store import SqlStore, open_store
+from tests.engine.interference import Hook, Interference, away, fails, first, nothing, once
 from tests.factories import make_job, make_run
 from tests.fakes import NOON, REAL_SECONDS, Latch, Node
 
-Hook = Callable[..., None]
 STEP_SECONDS = 0.25
 PATIENCE_SECONDS = 1.0
 """How long, in real time, `drive` goes on looking once the virtual time it was given is over."""
-
-
-class Interference:
-    """The real store, with something done just before or just after one of its verbs."""
-
-    def __init__(self, store: SqlStore) -> None:
-        self.real = store
-        self.before: dict[str, Hook] = {}
-        self.after: dict[str, Hook] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        verb = getattr(self.real, name)
-
-        def call(*args: Any, **options: Any) -> Any:
-            self.before.get(name, nothing)(*args, **options)
-            result = verb(*args, **options)
-            self.after.get(name, nothing)(*args, **options)
-            return result
-
-        return call
-
-    def end(self) -> None:
-        self.before.clear()
-        self.after.clear()
 
 
 class InterferedPool(ThreadPoolExecutor):
@@ -72,37 +48,6 @@ class InterferedPool(ThreadPoolExecutor):
         future = super().submit(fn, *args, **options)
         self.after()
         return future
-
-
-def nothing(*_: object, **__: object) -> None:
-    """What a hook does that is not set."""
-
-
-def first(count: int, action: Callable[[], object]) -> Hook:
-    """Act in the first `count` calls."""
-    left = [count]
-
-    def hook(*_: object, **__: object) -> None:
-        if left[0] > 0:
-            left[0] -= 1
-            action()
-
-    return hook
-
-
-def once(action: Callable[[], object]) -> Hook:
-    return first(1, action)
-
-
-def fails(error: Exception) -> Callable[[], None]:
-    def fail() -> None:
-        raise error
-
-    return fail
-
-
-def away() -> None:
-    raise StoreUnavailable("the database does not answer")
 
 
 @pytest.fixture
@@ -198,7 +143,7 @@ def every_ten_seconds(count: int) -> list[float]:
 
 
 def draft_of(job: Job, **overrides: Any) -> JobDraft:
-    names = ("name", "function_name", "interval_seconds", "cron_expression", "metadata")
+    names = ("name", "function_name", "timing", "metadata")
     return JobDraft(**({name: getattr(job, name) for name in names} | overrides))
 
 
@@ -322,7 +267,9 @@ def test_an_edit_of_a_paused_job_leaves_its_waiting_manual_run_alone(node: Node)
 
 def test_an_edit_between_a_claims_commit_and_its_push_wins(node: Node, chaos: Interference) -> None:
     job = node.add(interval_seconds=1_000.0)
-    chaos.after["advance"] = once(lambda: node.scheduler.change_job(job.id, JobChange(interval_seconds=10.0)))
+    chaos.after["advance"] = once(
+        lambda: node.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 10.0}))
+    )
 
     node.advance(1_000)
     node.advance(10)
@@ -334,7 +281,7 @@ def test_an_edit_between_a_claims_commit_and_its_push_wins(node: Node, chaos: In
 def test_an_edit_between_read_and_claim_wins(node: Node, chaos: Interference, point: str) -> None:
     job = node.add()
     hooks = chaos.after if point == "jobs_by_id" else chaos.before
-    hooks[point] = once(lambda: node.scheduler.change_job(job.id, JobChange(interval_seconds=15.0)))
+    hooks[point] = once(lambda: node.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 15.0})))
 
     node.advance(25)
 
@@ -370,7 +317,7 @@ def test_an_edit_in_doubt_between_a_claims_commit_and_its_push_is_looked_at(node
     def edit_without_an_answer() -> None:
         chaos.after["replace_job"] = once(away)
         with pytest.raises(StoreUnavailable):
-            node.scheduler.change_job(job.id, JobChange(interval_seconds=10.0))
+            node.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 10.0}))
 
     chaos.after["advance"] = once(edit_without_an_answer)
     node.advance(1_000)
@@ -392,7 +339,7 @@ def test_a_mutation_in_doubt_is_found_out_by_the_timer(node: Node, chaos: Interf
     node.advance(10)
     assert len(node.calls) == 1
     with pytest.raises(StoreUnavailable):
-        node.scheduler.change_job(job.id, JobChange(interval_seconds=1.0))
+        node.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 1.0}))
     node.advance(1)
     assert len(node.calls) == 2
     with pytest.raises(StoreUnavailable):
@@ -646,7 +593,7 @@ def test_a_job_with_an_unreadable_schedule_can_be_repaired(node: Node, chaos: In
 
     if repair == "pause and edit":
         node.scheduler.pause_job(job.id)
-    node.scheduler.change_job(job.id, JobChange(interval_seconds=10.0, status=JobStatus.ACTIVE))
+    node.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 10.0}, status=JobStatus.ACTIVE))
     node.advance(10)
 
     assert len(node.calls) == 1
@@ -691,6 +638,7 @@ def test_an_outcome_whose_texts_the_database_refuses_is_kept_without_them_and_to
 @pytest.mark.parametrize("verb", ["replace_job", "delete_job"])
 def test_an_edit_that_always_comes_second_gives_up(node: Node, chaos: Interference, verb: str) -> None:
     job = node.add()
+    node.settle()
     tries: list[str] = []
 
     def overtaken(*_: object, **__: object) -> None:
@@ -857,9 +805,9 @@ def test_a_restart_after_the_wall_clock_was_set_back_repeats_nothing(store: SqlS
     after = Node(store, before.clock)
     after.functions.register("slow", latch)
     after.start()
-    after.scheduler.change_job(cron.id, JobChange(cron_expression="*/1 * * * *"))
-    after.scheduler.change_job(job.id, JobChange(interval_seconds=20.0))
-    after.scheduler.change_job(job.id, JobChange(interval_seconds=10.0))
+    after.scheduler.change_job(cron.id, JobChange(timing={"cron_expression": "*/1 * * * *"}))
+    after.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 20.0}))
+    after.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 10.0}))
     after.advance(3_600, runs_end=False)
 
     for one in (job, cron, slow):
@@ -1142,7 +1090,7 @@ def test_nothing_is_kept_of_what_is_over(node: Node) -> None:
     for _ in range(100):
         job = node.add()
         node.scheduler.run_now(job.id)
-        node.scheduler.change_job(job.id, JobChange(interval_seconds=5.0))
+        node.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 5.0}))
         node.scheduler.pause_job(job.id)
         node.scheduler.delete_job(job.id)
     node.settle()

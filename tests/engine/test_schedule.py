@@ -1,4 +1,4 @@
-"""Intervals: a grid of whole steps from the anchor, exact at any distance; and which schedules are refused."""
+"""Intervals, dates and windows: a grid of whole steps, exact at any distance, one slot, and the slots in between."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.cron import CronSchedule
+from engine.cron import cron_schedule
 from engine.errors import InvalidSchedule
-from engine.schedule import IntervalSchedule, first_slot, parse_schedule
+from engine.schedule import DateSchedule, IntervalSchedule, Schedule, Window, interval_schedule, slots_between
+from tests.engine.listings import MICROSECOND, THE_END, assert_lists, listed
 from tests.factories import NOON
 
-THE_END = datetime.max.replace(tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+MINUTE = timedelta(minutes=1)
 
 
 def every(seconds: float, anchor_at: datetime = NOON) -> IntervalSchedule:
@@ -46,6 +46,7 @@ def test_no_slot_lies_at_or_before_the_anchor(before: timedelta) -> None:
         (0.1, timedelta(seconds=100_000)),
         (0.3, timedelta(seconds=300_000)),
         (1, timedelta(seconds=1_000_000)),
+        (7.3, timedelta(seconds=7_300_000)),
         (7.7, timedelta(seconds=7_700_000)),
         (86_400, timedelta(days=1_000_000)),
         (0.000_001, timedelta(seconds=1)),
@@ -63,13 +64,23 @@ def test_the_grid_is_exact_after_a_million_slots(seconds: float, distance: timed
     assert schedule.count_between(first, slot) == (1_000_000, True)
 
 
-def test_the_grid_of_a_tenth_of_a_second_does_not_drift_step_by_step() -> None:
+def test_the_grid_of_a_tenth_of_a_second_does_not_drift_in_a_million_steps() -> None:
+    schedule = every(0.1)
     slot: datetime | None = NOON
-    for _ in range(200_000):
+    for _ in range(1_000_000):
         assert slot is not None
-        slot = every(0.1).next_after(slot)
+        slot = schedule.next_after(slot)
 
-    assert slot == NOON + timedelta(seconds=20_000)
+    assert slot == NOON + timedelta(seconds=100_000)
+
+
+@given(index=st.integers(0, 1_000_000))
+def test_every_slot_of_a_million_lies_on_the_grid_of_7_3_seconds(index: int) -> None:
+    schedule, step = every(7.3), timedelta(microseconds=7_300_000)
+    slot = NOON + (index + 1) * step
+
+    assert schedule.next_after(NOON + index * step) == schedule.next_after(slot - MICROSECOND) == slot
+    assert schedule.latest_until(slot) == schedule.latest_until(slot + step - MICROSECOND) == slot
 
 
 def test_centuries_are_one_step() -> None:
@@ -139,44 +150,140 @@ def test_slots_strictly_increase(seconds: float, start: datetime) -> None:
     assert all(earlier < later for earlier, later in pairwise(slots))
 
 
-def test_a_job_with_an_interval_gets_its_grid() -> None:
-    assert parse_schedule(interval_seconds=0.5, cron_expression=None, anchor_at=NOON) == every(0.5)
+def test_an_interval_without_a_start_begins_one_step_after_its_anchor() -> None:
+    assert interval_schedule(0.5, anchor_at=NOON, start_at=None) == every(0.5)
 
 
-def test_a_job_with_a_cron_expression_gets_that() -> None:
-    schedule = parse_schedule(interval_seconds=None, cron_expression="0 * * * *", anchor_at=NOON)
+def test_an_interval_with_a_start_begins_there_whatever_its_anchor() -> None:
+    start_at = NOON + timedelta(seconds=7)
+    schedule = interval_schedule(60, anchor_at=NOON, start_at=start_at)
 
-    assert isinstance(schedule, CronSchedule)
-    assert schedule.next_after(NOON) == NOON + timedelta(hours=1)
+    assert schedule.next_after(NOON - timedelta(days=400)) == start_at
+    assert schedule.latest_until(start_at - MICROSECOND) is None
+    assert schedule.latest_until(start_at) == start_at
+    assert schedule.next_after(start_at) == start_at + timedelta(seconds=60)
+    assert schedule.count_between(start_at, start_at + timedelta(seconds=120)) == (3, True)
 
 
 @pytest.mark.parametrize(
-    ("interval_seconds", "cron_expression", "field", "complaint"),
-    [
-        (None, None, "interval_seconds", "exactly one of interval_seconds and cron_expression is wanted"),
-        (1.0, "* * * * *", "interval_seconds", "exactly one of interval_seconds and cron_expression is wanted"),
-        (0, None, "interval_seconds", "interval_seconds is 0: a finite number more than 0 is wanted"),
-        (-5, None, "interval_seconds", "interval_seconds is -5: a finite number more than 0 is wanted"),
-        (float("nan"), None, "interval_seconds", "interval_seconds is nan: a finite number more than 0 is wanted"),
-        (float("inf"), None, "interval_seconds", "interval_seconds is inf: a finite number more than 0 is wanted"),
-        (None, "61 * * * *", "cron_expression", 'cron_expression has "61" in its minute field'),
-        (None, "", "cron_expression", "has 0 fields"),
-    ],
+    ("seconds", "given_"),
+    [(0, "0"), (-5, "-5"), (0.099_999, "0.099999"), (float("nan"), "nan"), (float("inf"), "inf")],
 )
-def test_a_schedule_that_cannot_be_read_is_refused_by_its_field(
-    interval_seconds: float | None, cron_expression: str | None, field: str, complaint: str
-) -> None:
-    with pytest.raises(InvalidSchedule) as refusal:
-        parse_schedule(interval_seconds=interval_seconds, cron_expression=cron_expression, anchor_at=NOON)
-
-    assert refusal.value.field == field
-    assert complaint in str(refusal.value)
-
-
-def test_a_schedule_that_never_fires_again_is_refused() -> None:
+def test_an_interval_that_no_clock_could_keep_is_refused(seconds: float, given_: str) -> None:
     with pytest.raises(
-        InvalidSchedule, match=r"^interval_seconds names no instant after 2026-11-23T12:00:00Z: it would never run$"
+        InvalidSchedule, match=f"^interval_seconds is {given_}: a finite number of at least 0.1 is wanted$"
     ) as refusal:
-        first_slot(every(1e15), field="interval_seconds", after=NOON)
+        interval_schedule(seconds, anchor_at=NOON, start_at=None)
 
     assert refusal.value.field == "interval_seconds"
+
+
+def test_a_tenth_of_a_second_is_the_shortest_interval() -> None:
+    assert interval_schedule(0.1, anchor_at=NOON, start_at=None).next_after(NOON) == NOON + timedelta(seconds=0.1)
+
+
+def test_an_interval_of_centuries_has_its_slots_and_then_no_more() -> None:
+    schedule = every(3_000 * 365.25 * 86_400, datetime(2026, 1, 1, tzinfo=UTC))
+
+    slots = listed(schedule, NOON)
+
+    assert [slot.year for slot in slots] == [5026, 8026]
+    assert schedule.latest_until(THE_END) == slots[-1]
+
+
+# --- One date -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("run_at", [NOON, NOON + MICROSECOND, THE_END, datetime.min.replace(tzinfo=UTC)])
+def test_a_date_is_one_slot(run_at: datetime) -> None:
+    schedule = DateSchedule(run_at)
+
+    assert schedule.latest_until(run_at) == run_at
+    assert schedule.next_after(run_at) is None
+    assert schedule.count_between(run_at, run_at) == (1, True)
+
+
+def test_a_date_is_the_next_slot_until_it_is_past_and_then_the_latest() -> None:
+    schedule = DateSchedule(NOON)
+
+    assert (schedule.next_after(NOON - MICROSECOND), schedule.latest_until(NOON - MICROSECOND)) == (NOON, None)
+    assert (schedule.next_after(NOON), schedule.latest_until(NOON)) == (None, NOON)
+    assert_lists(schedule, [NOON], first=NOON - MINUTE, last=NOON + MINUTE)
+
+
+# --- Windows --------------------------------------------------------------------------------------------
+
+KINDS: dict[str, Schedule] = {
+    "interval": every(60, NOON - timedelta(days=1)),
+    "interval with a start": interval_schedule(90, anchor_at=NOON, start_at=NOON),
+    "cron": cron_schedule("*/5 * * * *"),
+    "cron with seconds": cron_schedule("*/20 * * * * *", timezone="Europe/Berlin"),
+    "date": DateSchedule(NOON + 30 * MINUTE),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(10, 40), (10, None), (None, 40), (30, 30), (9.99, 40.01), (10.01, 39.99), (30.5, 31.2), (-600, 40), (10, 600)],
+)
+def test_a_window_holds_the_slots_of_its_schedule_from_its_start_to_its_end_both_included(
+    kind: str, start: float | None, end: float | None
+) -> None:
+    first, last = NOON - 5 * MINUTE, NOON + 60 * MINUTE
+    start_at = None if start is None else NOON + start * MINUTE
+    end_at = None if end is None else NOON + end * MINUTE
+    inside = [
+        slot
+        for slot in listed(KINDS[kind], first, last)
+        if (start_at is None or slot >= start_at) and (end_at is None or slot <= end_at)
+    ]
+
+    assert_lists(Window(KINDS[kind], start_at, end_at), inside, first=first, last=last)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_is_found_from_however_far(kind: str) -> None:
+    slots = listed(KINDS[kind], NOON + 20 * MINUTE, NOON + 40 * MINUTE)
+    window = Window(KINDS[kind], NOON + 20 * MINUTE, NOON + 40 * MINUTE)
+
+    assert window.next_after(datetime.min.replace(tzinfo=UTC)) == slots[0]
+    assert window.latest_until(THE_END) == slots[-1]
+    assert window.latest_until(NOON) is None
+    assert window.next_after(THE_END) is None
+
+
+def test_the_start_of_a_window_is_the_zero_of_an_interval_and_its_first_slot() -> None:
+    start_at = NOON + timedelta(seconds=17)
+    window = Window(interval_schedule(60, anchor_at=NOON, start_at=start_at), start_at, start_at + 2 * MINUTE)
+
+    assert_lists(
+        window, [start_at, start_at + MINUTE, start_at + 2 * MINUTE], first=NOON - MINUTE, last=NOON + 10 * MINUTE
+    )
+
+
+def test_a_window_between_two_slots_has_none() -> None:
+    window = Window(cron_schedule("0 12 * * *"), NOON + MINUTE, NOON + 2 * MINUTE)
+
+    assert_lists(window, [], first=NOON - MINUTE, last=NOON + timedelta(days=3))
+
+
+# --- Lists ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "at_most", "minutes"),
+    [
+        (0, 4, 100, [0, 1, 2, 3, 4]),
+        (0, 4, 3, [0, 1, 2]),
+        (0, 4, 0, []),
+        (0.5, 3.5, 100, [1, 2, 3]),
+        (4, 0, 100, []),
+    ],
+)
+def test_the_slots_between_two_instants_are_listed_with_both_and_no_more_than_asked_for(
+    first: float, last: float, at_most: int, minutes: list[int]
+) -> None:
+    found = slots_between(cron_schedule("* * * * *"), NOON + first * MINUTE, NOON + last * MINUTE, at_most=at_most)
+
+    assert list(found) == [NOON + minute * MINUTE for minute in minutes]

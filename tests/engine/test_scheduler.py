@@ -116,7 +116,7 @@ def test_deleting_all_jobs_stops_them_all(node: Node) -> None:
 def test_an_edit_to_an_earlier_time_wakes_the_timer(node: Node) -> None:
     job = node.add(interval_seconds=86_400.0)
 
-    node.scheduler.change_job(job.id, JobChange(interval_seconds=60.0))
+    node.scheduler.change_job(job.id, JobChange(timing={"interval_seconds": 60.0}))
     node.advance(60)
 
     assert len(node.calls) == 1
@@ -365,17 +365,47 @@ def store_jobs(node: Node) -> list[Any]:
     return found
 
 
-def test_a_job_due_in_the_year_9999_neither_kills_nor_wakes_the_timer(node: Node) -> None:
-    far = node.add(interval_seconds=float((datetime(9999, 12, 31, tzinfo=UTC) - NOON).total_seconds()))
+LAST_DAY = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("fields", "due_at"),
+    [
+        pytest.param(
+            {"interval_seconds": (LAST_DAY - NOON).total_seconds()}, LAST_DAY, id="an interval of 80 centuries"
+        ),
+        pytest.param(
+            {"run_at": datetime.max.replace(tzinfo=UTC)}, datetime.max.replace(tzinfo=UTC), id="the last instant"
+        ),
+        pytest.param({"cron_expression": "0 0 31 12 *", "start_at": LAST_DAY}, LAST_DAY, id="cron"),
+        pytest.param(
+            {"cron_expression": "0 0 31 12 *", "start_at": LAST_DAY - timedelta(days=1), "timezone": "Asia/Tokyo"},
+            LAST_DAY - timedelta(hours=9),
+            id="cron in a zone",
+        ),
+        pytest.param(
+            {"interval_seconds": 3_155_760_000.0, "start_at": NOON - timedelta(days=1)},
+            NOON + timedelta(days=36_524),
+            id="an interval of a century",
+        ),
+    ],
+)
+def test_a_job_that_is_due_in_centuries_neither_kills_nor_wakes_the_timer(
+    node: Node, fields: dict[str, Any], due_at: datetime
+) -> None:
+    far = node.add(**fields)
+    assert node.job(far).next_run_at == due_at
     parkings = node.clock.parkings
 
-    node.advance(86_400 * 3)
+    node.advance(86_400 * 30)
 
-    assert node.clock.parkings - parkings <= 8
-    node.add()
+    # Timer and recorder rest for a day each time, which is the most that this node may.
+    assert node.clock.parkings - parkings <= 2 * 31
+    assert node.scheduler.health().is_timer_alive
+    near = node.add()
     node.advance(10)
-    assert len(node.calls) == 1
-    assert node.job(far).next_run_at == datetime(9999, 12, 31, tzinfo=UTC)
+    assert [job_id for job_id, _ in node.calls] == [str(near.id)]
+    assert node.job(far).next_run_at == due_at
 
 
 def test_a_schedule_without_another_slot_completes_its_job(store: SqlStore) -> None:
@@ -584,7 +614,7 @@ def test_slots_that_a_request_leaves_unclaimed_are_on_record(store: SqlStore, ho
 
     requests: dict[str, Callable[[], object]] = {
         "pause": lambda: node.scheduler.pause_job(waiting.id),
-        "edit": lambda: node.scheduler.change_job(waiting.id, JobChange(interval_seconds=60.0)),
+        "edit": lambda: node.scheduler.change_job(waiting.id, JobChange(timing={"interval_seconds": 60.0})),
         "delete": lambda: node.scheduler.delete_job(waiting.id),
         "delete all": node.scheduler.delete_all_jobs,
     }

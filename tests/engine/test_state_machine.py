@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from engine.nouns import JobStatus, Run, RunState, Trigger
 from engine.requests import JobChange, JobDraft
-from store import open_store
+from engine.timing import Timing
+from tests.engine.databases import open_new_store
 from tests.fakes import Node
 
 SECONDS = st.integers(1, 40)
@@ -43,14 +43,6 @@ class Expected:
             self.next_at += timedelta(seconds=self.interval)
 
 
-@cache
-def template() -> Path:
-    """A migrated, empty database to copy: migrating one for each example would take most of the time."""
-    path = Path(tempfile.mkdtemp()) / "template.db"
-    open_store(f"sqlite:///{path}").close()
-    return path
-
-
 class EngineMachine(RuleBasedStateMachine):
     """Rules are what clients, time and accidents do; invariants are what the laws promise."""
 
@@ -59,8 +51,7 @@ class EngineMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
-        shutil.copy(template(), self.folder / "scheduler.db")
-        self.store = open_store(f"sqlite:///{self.folder}/scheduler.db")
+        self.store = open_new_store(self.folder)
         self.node = Node(self.store).start()
         self.expected: dict[UUID, Expected] = {}
         self.deleted: dict[UUID, Expected] = {}
@@ -84,7 +75,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(job_id=jobs, interval=SECONDS)
     def patch_interval(self, job_id: UUID, interval: int) -> None:
-        self.node.scheduler.change_job(job_id, JobChange(interval_seconds=float(interval)))
+        self.node.scheduler.change_job(job_id, JobChange(timing={"interval_seconds": float(interval)}))
         self._reschedule(job_id, interval=interval)
 
     @rule(job_id=jobs)
@@ -93,7 +84,7 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule(job_id=jobs, interval=SECONDS, status=STATUSES)
     def put(self, job_id: UUID, interval: int, status: JobStatus) -> None:
-        draft = JobDraft("put", "note", float(interval), None, {}, status)
+        draft = JobDraft("put", "note", Timing(interval_seconds=float(interval)), {}, status)
         self.node.scheduler.replace_job(job_id, draft)
         self._reschedule(job_id, interval=interval, is_active=status is JobStatus.ACTIVE)
 

@@ -63,5 +63,5 @@ def store(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
         store.close()
     else:
         store = request.getfixturevalue("postgres_store")
-        request.getfixturevalue("postgres_server").execute("TRUNCATE shared.jobs, shared.runs")
+        request.getfixturevalue("postgres_server").execute("TRUNCATE shared.jobs, shared.runs, shared.calendars")
         yield store

@@ -40,7 +40,7 @@ def test_a_claim_moves_the_job_on_and_records_its_run(store: SqlStore) -> None:
     advance = make_advance(job)
     assert store.advance([advance]) == {job.id: advance.run}
     assert stored(store, job) == replace(
-        job, next_run_at=NOON + ONE_MINUTE, last_run_at=NOON, last_scheduled_for=NOON, version=2
+        job, next_run_at=NOON + ONE_MINUTE, last_run_at=NOON, last_scheduled_for=NOON, run_count=1, version=2
     )
     assert store.run(run_of(advance).id) == advance.run
 

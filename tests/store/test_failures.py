@@ -13,6 +13,7 @@ import pytest
 from engine.errors import StoreUnavailable
 from store import SqlStore, open_store
 from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
+from tests.store.test_calendars import holidays
 from tests.store.test_locks import ROOT, end_connections
 
 VERBS: list[Callable[[SqlStore], object]] = [
@@ -21,6 +22,7 @@ VERBS: list[Callable[[SqlStore], object]] = [
     lambda store: store.advance([make_advance(make_job())]),
     lambda store: store.finish([make_outcome(make_run())]),
     lambda store: list(store.due_hints()),
+    lambda store: store.add_calendar(holidays()),
     lambda store: store.check(),
 ]
 

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from engine.nouns import Dropping, DueHint, Job, JobStatus, RunState
+from engine.timing import Timing
 from store import SqlStore
 from tests.factories import NOON, make_advance, make_job, make_run
 
@@ -58,9 +59,20 @@ def test_instants_come_back_in_utc(store: SqlStore) -> None:
     assert stored.created_at.tzinfo is UTC
 
 
-@pytest.mark.parametrize("schedule", [(None, None), (60.0, "* * * * *")])
-def test_a_job_with_no_schedule_or_two_is_not_kept(store: SqlStore, schedule: tuple[float | None, str | None]) -> None:
-    job = replace(make_job(), interval_seconds=schedule[0], cron_expression=schedule[1])
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        (None, None, None),
+        (60.0, "* * * * *", None),
+        (60.0, None, NOON),
+        (None, "* * * * *", NOON),
+        (60.0, "* * * * *", NOON),
+    ],
+)
+def test_a_job_with_no_schedule_or_more_than_one_is_not_kept(
+    store: SqlStore, schedule: tuple[float | None, str | None, datetime | None]
+) -> None:
+    job = make_job(timing=Timing(interval_seconds=schedule[0], cron_expression=schedule[1], run_at=schedule[2]))
     with pytest.raises(IntegrityError):
         store.add_job(job)
     assert store.job(job.id) is None
@@ -95,8 +107,7 @@ def test_an_edit_replaces_the_version_it_was_made_from(store: SqlStore) -> None:
     edited = replace(
         job,
         name="New",
-        cron_expression="@daily",
-        interval_seconds=None,
+        timing=Timing(cron_expression="@daily", timezone="Europe/Berlin", max_runs=3, jitter_seconds=1.5),
         status=JobStatus.PAUSED,
         next_run_at=None,
         version=2,
@@ -135,6 +146,15 @@ def test_an_edit_does_not_take_back_a_start_that_came_between(store: SqlStore) -
     stored = store.job(job.id)
     assert stored is not None
     assert (stored.name, stored.last_run_at) == ("New", NOON)
+
+
+def test_an_edit_does_not_change_the_count_of_runs(store: SqlStore) -> None:
+    job = make_job(run_count=7)
+    store.add_job(job)
+    store.replace_job(replace(job, name="New", run_count=0, version=2), expected_version=1, dropped=None)
+    stored = store.job(job.id)
+    assert stored is not None
+    assert (stored.name, stored.run_count) == ("New", 7)
 
 
 def test_a_deleted_job_is_gone_and_its_runs_stay(store: SqlStore) -> None:

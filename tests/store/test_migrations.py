@@ -27,13 +27,15 @@ def database(url: str) -> Iterator[Engine]:
 
 def test_the_migrations_make_the_tables_of_the_code(database: Engine) -> None:
     with database.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        context = MigrationContext.configure(
+            connection, opts={"version_table": VERSION_TABLE, "compare_server_default": True}
+        )
         assert compare_metadata(context, metadata) == []
 
 
 def test_both_databases_have_the_same_indexes(database: Engine) -> None:
     found = inspect(database)
-    indexes = {index["name"]: index["unique"] for table in ("jobs", "runs") for index in found.get_indexes(table)}
+    indexes = {index["name"]: index["unique"] for table in metadata.tables for index in found.get_indexes(table)}
     assert {name for name, is_unique in indexes.items() if is_unique} == {"runs_one_per_slot"}
     assert set(indexes) == {index.name for table in metadata.tables.values() for index in table.indexes}
 

@@ -1,0 +1,72 @@
+"""What a node knows of itself."""
+
+from uuid import UUID
+
+from engine.agenda import Agenda
+from engine.errors import StoreUnavailable
+from engine.gate import StartGate
+from engine.limits import MAX_TICK_AGE_SECONDS
+from engine.ports import Clock, Store
+from engine.recorder import Recorder
+from engine.requests import Health
+from engine.timer import Timer
+
+
+class HealthCheck:
+    """Looks at the parts of a node. May be used from any thread; asks the database, so not for a tight loop."""
+
+    def __init__(
+        self,
+        *,
+        node: UUID,
+        store: Store,
+        clock: Clock,
+        agenda: Agenda,
+        gate: StartGate,
+        timer: Timer,
+        recorder: Recorder,
+    ) -> None:
+        self._node = node
+        self._store = store
+        self._clock = clock
+        self._agenda = agenda
+        self._gate = gate
+        self._timer = timer
+        self._recorder = recorder
+
+    def look(self) -> Health:
+        """How the node is at this moment."""
+        latency_ms = self._store_latency_ms()
+        seconds_since_tick = self._timer.seconds_since_tick
+        checks = {
+            "the scheduler is stopping": self._agenda.is_stopped,
+            "the timer thread is not alive": not self._timer.is_alive,
+            "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
+            "slots cannot be claimed": self._timer.is_failing,
+            "outcomes cannot be recorded": self._recorder.is_failing,
+            "the recorder thread is not alive": not self._recorder.is_alive,
+            "the database does not answer": latency_ms is None,
+        }
+        return Health(
+            problems=tuple(problem for problem, applies in checks.items() if applies),
+            node=self._node,
+            is_stopping=self._agenda.is_stopped,
+            is_timer_alive=self._timer.is_alive,
+            seconds_since_tick=seconds_since_tick,
+            is_recorder_alive=self._recorder.is_alive,
+            is_store_reachable=latency_ms is not None,
+            store_latency_ms=latency_ms,
+            scheduled_jobs=self._agenda.scheduled_jobs,
+            permits=self._agenda.permits,
+            permits_free=self._agenda.free_permits,
+            running_runs=len(self._gate),
+            outcomes_waiting=len(self._recorder),
+        )
+
+    def _store_latency_ms(self) -> float | None:
+        begun = self._clock.monotonic()
+        try:
+            self._store.check()
+        except StoreUnavailable:
+            return None
+        return round((self._clock.monotonic() - begun) * 1_000, 3)

@@ -1,0 +1,111 @@
+"""The slots of a job: what its timing says, put together from the parts that each say one thing."""
+
+from datetime import datetime
+from uuid import UUID
+
+from engine.business_days import NextBusinessDay
+from engine.calendars import Calendars, DaysOff, days_off
+from engine.cron import NO_JOB, CronSchedule, cron_schedule, parse_cron
+from engine.errors import InvalidSchedule
+from engine.jitter import Jitter
+from engine.nouns import Job
+from engine.schedule import DateSchedule, Schedule, Window, interval_schedule
+from engine.timing import KINDS, Timing
+from engine.zones import local, require_zone
+
+
+def schedule_of(job: Job, calendars: Calendars) -> Schedule:
+    """The job's schedule; raises InvalidSchedule if what is stored cannot be read (any more)."""
+    return schedule_from(job.timing, calendars, anchor_at=job.anchor_at, job_id=job.id)
+
+
+def schedule_from(timing: Timing, calendars: Calendars, *, anchor_at: datetime, job_id: UUID | None) -> Schedule:
+    """The schedule that a timing describes. Raises InvalidSchedule with the name of the field that is at fault.
+
+    `anchor_at` is the zero of an interval's grid where there is no `start_at`; `job_id` spreads H and jitter. With
+    `calendars` come at least those that the timing lists.
+    """
+    schedule: Schedule = basic_schedule(timing, anchor_at=anchor_at, job_id=job_id)
+    if timing.start_at is not None or timing.end_at is not None:
+        schedule = _window(schedule, timing)
+    if timing.jitter_seconds:
+        schedule = Jitter(schedule, timing.jitter_seconds, job_id or NO_JOB, timing.end_at)
+    off = days_off(timing, calendars)
+    if timing.moves_slots:
+        schedule = NextBusinessDay(schedule, off, timing.timezone)
+        schedule = schedule if timing.end_at is None else Window(schedule, None, timing.end_at)
+    return schedule
+
+
+def basic_schedule(timing: Timing, *, anchor_at: datetime, job_id: UUID | None) -> CronSchedule | Schedule:
+    """The timing's one kind of schedule, without window, jitter and calendars. Raises InvalidSchedule."""
+    require_zone(timing.timezone)
+    if len(timing.kinds) > 1:
+        raise InvalidSchedule(
+            KINDS[0], f"exactly one of {', '.join(KINDS)} is wanted, not {' and '.join(timing.kinds)}"
+        )
+    if timing.cron_expression is not None:
+        return cron_schedule(
+            timing.cron_expression,
+            timezone=timing.timezone,
+            dst_gap=timing.dst_gap,
+            dst_overlap=timing.dst_overlap,
+            job_id=job_id,
+        )
+    if timing.interval_seconds is not None:
+        return interval_schedule(timing.interval_seconds, anchor_at=anchor_at, start_at=timing.start_at)
+    if timing.run_at is not None:
+        return DateSchedule(timing.run_at)
+    raise InvalidSchedule(KINDS[0], f"exactly one of {', '.join(KINDS)} is wanted, not none of them")
+
+
+def first_slot(job: Job, calendars: Calendars, *, after: datetime) -> datetime:
+    """The job's first slot after the instant. Raises InvalidSchedule if there is none, also for want of runs."""
+    schedule = schedule_of(job, calendars)
+    max_runs = job.timing.max_runs
+    if max_runs is not None and job.run_count >= max_runs:
+        raise InvalidSchedule("max_runs", f"max_runs is {max_runs}, and the job has run {job.run_count} times already")
+    slot = schedule.next_after(after)
+    if slot is None:
+        raise InvalidSchedule(_field_at_fault(job.timing, after), why_never(job.timing, after))
+    return slot
+
+
+def why_never(timing: Timing, after: datetime) -> str:
+    """Why a timing that was read has no slot after the instant."""
+    since = f"{after:%Y-%m-%dT%H:%M:%SZ}"
+    kind = timing.kinds[0]
+    if timing.run_at is not None and timing.run_at <= after:
+        return f"run_at is {timing.run_at:%Y-%m-%dT%H:%M:%SZ}, which is past at {since}: it would never run"
+    if timing.end_at is not None and timing.end_at <= after:
+        return f"end_at is {timing.end_at:%Y-%m-%dT%H:%M:%SZ}, which is past at {since}: it would never run"
+    if timing.cron_expression is not None and not parse_cron(timing.cron_expression).days.exist():
+        return f'cron_expression "{timing.cron_expression}" names no date that exists: it would never run'
+    if timing.start_at is None and timing.end_at is None:
+        return f"{kind} names no instant after {since}: it would never run"
+    return f"{kind} names no instant after {since} that lies between start_at and end_at: it would never run"
+
+
+def excluding_calendar(timing: Timing, off: DaysOff, slot: datetime) -> str | None:
+    """The name of the calendar because of which the slot is skipped; None if it is not."""
+    calendar = off.excluding(local(slot, timing.timezone).date()) if off.calendars else None
+    return None if calendar is None else calendar.name
+
+
+def mover(schedule: Schedule) -> NextBusinessDay | None:
+    """The part of a schedule that moves slots from days off; None if it has none."""
+    if isinstance(schedule, Window):
+        schedule = schedule.schedule
+    return schedule if isinstance(schedule, NextBusinessDay) else None
+
+
+def _window(schedule: Schedule, timing: Timing) -> Window:
+    start_at, end_at = timing.start_at, timing.end_at
+    if start_at is not None and end_at is not None and start_at > end_at:
+        raise InvalidSchedule("end_at", "end_at is before start_at: the end of the window after its start is wanted")
+    return Window(schedule, start_at, end_at)
+
+
+def _field_at_fault(timing: Timing, after: datetime) -> str:
+    is_past = timing.end_at is not None and timing.end_at <= after and timing.run_at is None
+    return "end_at" if is_past else timing.kinds[0]
