@@ -66,8 +66,8 @@ MAX_RESULT_BYTES = 65_536
 MAX_RESULT_DEPTH = 32
 """Levels of nesting in a result: what reads it back has the stack of the interpreter, no more."""
 
-MAX_COUNTED_SLOTS = 10_000
-"""Slots of one missed stretch that are counted one by one, where a calendar moves some of them."""
+MAX_COUNTED_SLOTS = 1_000
+"""Slots of one missed stretch that are counted one by one, where a calendar moves some of them: 0.1 ms each."""
 
 MAX_COUNTED_YEARS = 10
 """Years of a missed stretch over which a cron schedule is counted exactly: each may cost 0.4 ms."""

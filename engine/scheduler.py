@@ -13,7 +13,6 @@ from engine.calendars import Calendars
 from engine.dispatcher import Dispatcher, log_missed
 from engine.edits import changed, new_job, replaced, rescheduled
 from engine.errors import JobNotFound, NotScheduling, StoreUnavailable, UnknownFunction
-from engine.forecast import Forecast
 from engine.gate import StartGate
 from engine.health import HealthCheck
 from engine.limits import (
@@ -26,6 +25,7 @@ from engine.manual_runs import ManualRuns
 from engine.nouns import Dropping, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
+from engine.preview.forecast import Forecast
 from engine.reading import named_calendars, overdue_jobs, read_jobs
 from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_orphans
 from engine.requests import Health, JobChange, JobDraft
@@ -305,7 +305,12 @@ class Scheduler:
         def edit(job: Job, now: datetime) -> Job:
             return rescheduled(job, self._calendars_of(job.timing), not_before=now)
 
-        return self._edit(job.id, edit, event="job rescheduled")
+        try:
+            return self._edit(job.id, edit, event="job rescheduled")
+        except (StoreUnavailable, JobNotFound) as error:
+            # The job is written, and must not be refused for that; the next claim, or the next start, reads them again.
+            log.warning("calendars not read again", job_id=str(job.id), error=str(error))
+            return job
 
     def _calendars_of(self, timing: Timing) -> Calendars:
         return named_calendars(self._store, timing.exclude_calendars)

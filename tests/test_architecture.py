@@ -26,7 +26,7 @@ MAY_SLEEP = {"tests/e2e": "real processes in real time, marked so"}
 
 ONLY_IN = {
     "croniter": ("engine/cron/wall_clock.py",),
-    "zoneinfo": ("engine/zones.py", "engine/business_days.py", "engine/days_off_lint.py"),
+    "zoneinfo": ("engine/zones.py", "engine/business_days.py", "engine/preview/days_off_lint.py"),
     "icalendar": ("api/icalendar_events.py", "api/recurrences.py"),
     "dateutil": ("api/recurrences.py",),
     "sqlalchemy": ("store/", "app/settings.py"),

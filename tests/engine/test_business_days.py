@@ -332,7 +332,7 @@ weekdays_off = st.one_of(
 feasts = st.frozensets(st.integers(-9, 9), max_size=6)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     where=changes,
     weekdays=weekdays_off,
@@ -359,7 +359,7 @@ def test_cron_slots_and_moves_are_those_written_out(
     assert_lists(moving(schedule, days_off, zone), slots, first=first, last=last, also_at=night_of(change, zone))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     where=changes,
     weekdays=weekdays_off,

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from engine.calendars import Calendar, Weekday
-from engine.errors import CalendarExists, CalendarInUse, CalendarNotFound, UnknownCalendar
+from engine.errors import CalendarExists, CalendarInUse, CalendarNotFound, StoreUnavailable, UnknownCalendar
 from engine.nouns import Job, JobStatus, RunState
 from engine.requests import CalendarDraft, JobChange
 from engine.timing import OnExcluded
@@ -362,3 +362,19 @@ def test_a_job_whose_calendar_was_deleted_behind_our_back_is_put_off_and_comes_b
     node.scheduler.calendars.create(WEEKEND)
     node.advance(120)
     assert [run.state for run in node.runs(job)][:2] == [RunState.MISSED, RunState.SUCCEEDED]
+
+
+def test_a_job_that_is_written_is_not_refused_because_the_calendars_cannot_be_read_again(
+    node: Node, chaos: Interference
+) -> None:
+    chaos.before["job"] = once(_away)
+
+    job = node.add(
+        cron_expression="0 9 * * *", exclude_calendars=("weekend",), on_excluded=OnExcluded.NEXT_BUSINESS_DAY
+    )
+
+    assert node.job(job) == job
+
+
+def _away() -> None:
+    raise StoreUnavailable("away")

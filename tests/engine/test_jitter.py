@@ -52,7 +52,7 @@ def test_each_slot_is_moved_to_later_by_less_than_the_jitter_and_never_as_far_as
         assert slot < following
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(
     kind=st.sampled_from(list(SCHEDULES)),
     seconds=st.floats(0.000_001, MAX_JITTER_SECONDS),

@@ -106,7 +106,7 @@ def test_a_one_shot_that_has_run_cannot_be_resumed_but_takes_a_new_date(node: No
     assert [run.scheduled_for for run in node.runs(job)] == [after(60), after(300)]
 
 
-def test_a_one_shot_that_is_paused_over_its_date_is_recorded_as_missed_only_if_it_was_due(node: Node) -> None:
+def test_a_one_shot_that_is_paused_over_its_date_has_no_row_and_cannot_be_resumed(node: Node) -> None:
     job = node.add(run_at=after(60))
     node.scheduler.pause_job(job.id)
     node.advance(120)

@@ -191,13 +191,14 @@ def test_a_zone_that_is_gone_costs_no_other_job_its_runs_and_no_job_is_lost(stor
     make_like(ISLAND, "Asia/Tokyo")
     first = Node(store)
     with running(first):
-        job, other = nine_in_berlin(first, timezone=ISLAND), nine_in_berlin(first)
+        job = first.add(cron_expression="2 21 * * *", timezone=ISLAND)
+        other = first.add(cron_expression="5 13 * * *", timezone=BERLIN)
     before = first.job(job)
 
     make_like(ISLAND, None)
     second = restarted(first)
     with capture_logs() as lines, running(second):
-        second.advance(86_400)
+        second.advance(600)
         assert second.job(job) == before
         assert [run.state.value for run in second.runs(other)] == ["succeeded"]
     (told,) = [line for line in lines if line["event"] == "job unreadable"]
@@ -208,7 +209,9 @@ def test_a_zone_that_is_gone_costs_no_other_job_its_runs_and_no_job_is_lost(stor
     third = restarted(second)
     with running(third):
         third.advance(60)
-    assert [(run.scheduled_for, run.state.value) for run in third.runs(job)] == [(day(2, 0), "succeeded")]
+    assert [(run.scheduled_for, run.state.value) for run in third.runs(job)] == [
+        (NOON + timedelta(minutes=2), "succeeded")
+    ]
 
 
 def test_a_calendar_whose_change_was_not_told_to_its_jobs_is_told_at_the_next_start(store: SqlStore) -> None:

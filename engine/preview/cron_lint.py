@@ -7,9 +7,9 @@ from datetime import date
 from engine.cron import CronExpression
 from engine.cron.days import LENGTHS, DayRule
 from engine.cron.fields import DAY_OF_MONTH, DAY_OF_WEEK, MONTH, FieldValues
-from engine.cron_sentence import MONTHS, WEEKDAYS, days_phrase, months_phrase
-from engine.english import counted, listed
-from engine.preview import ScheduleWarning
+from engine.preview.cron_sentence import MONTHS, WEEKDAYS, days_phrase, months_phrase
+from engine.preview.english import counted, listed
+from engine.preview.values import ScheduleWarning
 
 STEPPED = re.compile(r"(?:\*|H)/(\d+)", re.ASCII | re.IGNORECASE)
 """A field that is a step over the whole range and nothing else: in a list nobody expects even distances."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from engine.timing import DstGap, DstOverlap, OnExcluded, Timing
-from tests.engine.linting import NEW_YORK, codes, cron, message
+from tests.engine.preview.linting import NEW_YORK, codes, cron, message
 from tests.factories import NOON
 
 

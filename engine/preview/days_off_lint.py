@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from engine.calendars import DaysOff
-from engine.english import instant_text, listed
-from engine.preview import ScheduleWarning
+from engine.preview.english import instant_text, listed
+from engine.preview.values import ScheduleWarning
 from engine.schedule import MICROSECOND, Schedule
 from engine.timing import Timing
 from engine.zones import local

@@ -12,7 +12,7 @@ from engine.errors import InvalidSchedule
 from engine.slots import schedule_from
 from engine.timing import DstGap, DstOverlap, OnExcluded, Timing
 from tests.engine.cron.cases import random_case
-from tests.engine.linting import CALENDARS, JOB_ID, NEW_YORK, codes, cron, message, warnings_of
+from tests.engine.preview.linting import CALENDARS, JOB_ID, NEW_YORK, codes, cron, message, warnings_of
 from tests.factories import NOON
 
 

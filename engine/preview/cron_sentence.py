@@ -7,7 +7,7 @@ from engine.calendars import Weekday
 from engine.cron import CronExpression
 from engine.cron.days import DayRule
 from engine.cron.fields import LAST, FieldValues
-from engine.english import clock_times, common_step, listed, spanned, spans
+from engine.preview.english import clock_times, common_step, listed, spanned, spans
 
 WEEKDAYS = tuple(day.title() for day in Weekday)
 MONTHS = (

@@ -1,4 +1,4 @@
-"""What a schedule will do, as values: slots to come, a sentence, warnings. engine.forecast makes them."""
+"""What a schedule will do, as values: slots to come, a sentence, warnings."""
 
 from dataclasses import dataclass
 from datetime import datetime

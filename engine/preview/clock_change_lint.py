@@ -7,8 +7,8 @@ from datetime import datetime, time, timedelta
 from engine.calendars import DaysOff
 from engine.cron import CronExpression
 from engine.cron.wall_clock import count_walls, wall_clock
-from engine.english import clock_times, listed
-from engine.preview import ScheduleWarning
+from engine.preview.english import clock_times, listed
+from engine.preview.values import ScheduleWarning
 from engine.timing import DstGap, DstOverlap, Timing
 from engine.zones import END_OF_TIME, ONE_SECOND, Piece, piece_at
 

@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from engine.calendars import DaysOff
-from engine.clock_change_lint import lint_clock_changes
 from engine.cron import CronExpression, CronSchedule
 from engine.cron.wall_clock import wall_clock
-from engine.cron_lint import lint_cron, load
-from engine.days_off_lint import lint_days_off
-from engine.english import counted, duration, instant_text, listed
-from engine.preview import ScheduleWarning
+from engine.preview.clock_change_lint import lint_clock_changes
+from engine.preview.cron_lint import lint_cron, load
+from engine.preview.days_off_lint import lint_days_off
+from engine.preview.english import counted, duration, instant_text, listed
+from engine.preview.values import ScheduleWarning
 from engine.schedule import Schedule, slots_between
 from engine.slots import why_never
 from engine.timing import DstGap, DstOverlap, OnExcluded, Timing

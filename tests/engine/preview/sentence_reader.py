@@ -1,4 +1,4 @@
-"""Reads the sentences of engine.description: knows their English, and nothing of cron."""
+"""Reads the sentences of engine.preview.description: knows their English, and nothing of cron."""
 
 import re
 from calendar import monthrange

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cron import CronExpression, parse_cron
-from engine.description import describe
 from engine.errors import InvalidSchedule
+from engine.preview.description import describe
 from engine.timing import DstGap, DstOverlap, OnExcluded, Timing
 from tests.engine.cron.cases import random_expression
-from tests.engine.sentence_reader import DAYS_READ, days_read, times_read
+from tests.engine.preview.sentence_reader import DAYS_READ, days_read, times_read
 
 START = datetime(2026, 12, 1, 9, tzinfo=UTC)
 END = datetime(2026, 12, 31, 9, 30, 15, 500_000, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.timing import Timing
-from tests.engine.linting import codes, cron, message
+from tests.engine.preview.linting import codes, cron, message
 
 
 @pytest.mark.parametrize(

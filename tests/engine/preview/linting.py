@@ -7,8 +7,8 @@ from uuid import UUID
 
 from engine.calendars import Calendar, Weekday, days_off
 from engine.cron import CronSchedule
-from engine.lint import lint
 from engine.preview import ScheduleWarning
+from engine.preview.lint import lint
 from engine.schedule import Schedule
 from engine.slots import basic_schedule, schedule_from
 from engine.timing import Timing

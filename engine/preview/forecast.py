@@ -2,19 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from engine.calendars import Calendars, DaysOff, days_off
 from engine.cron import NO_JOB, CronSchedule
-from engine.description import describe
 from engine.edits import changed, new_job, replaced
 from engine.errors import JobNotFound, UnknownFunction
 from engine.limits import DEFAULT_PREVIEWED_SLOTS
-from engine.lint import lint
 from engine.nouns import Job, JobStatus
 from engine.ports import Clock, Store
-from engine.preview import DstNote, Preview, PreviewedSlot
+from engine.preview.description import describe
+from engine.preview.lint import lint
+from engine.preview.values import DstNote, Preview, PreviewedSlot
 from engine.reading import named_calendars
 from engine.requests import JobChange, JobDraft
 from engine.schedule import MICROSECOND, Schedule
@@ -144,15 +144,17 @@ def _slot(at: datetime, timing: Timing, schedule: Schedule, basic: Schedule, off
     return PreviewedSlot(
         at=at,
         local=moment,
-        dst=_note(at, moment, basic),
+        dst=_note(at, moment, timing, basic),
         excluded_by=excluding_calendar(timing, off, at),
         moved_from=moving.moved_from(at) if moving is not None else None,
     )
 
 
-def _note(at: datetime, moment: datetime, basic: Schedule) -> DstNote | None:
+def _note(at: datetime, moment: datetime, timing: Timing, basic: Schedule) -> DstNote | None:
     if moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset():
         return DstNote.SECOND_PASS if moment.fold else DstNote.FIRST_PASS
-    if isinstance(basic, CronSchedule) and basic.is_after_gap(at):
-        return DstNote.AFTER_GAP
+    spread_from = basic.latest_until(at) if timing.jitter_seconds else at
+    if isinstance(basic, CronSchedule) and spread_from is not None and basic.is_after_gap(spread_from):
+        is_spread = at - spread_from <= timedelta(seconds=timing.jitter_seconds)
+        return DstNote.AFTER_GAP if is_spread else None
     return None

@@ -1,8 +1,8 @@
 """Schedules in plain English: one sentence that says what a timing means, and all of it."""
 
 from engine.cron import CronExpression
-from engine.cron_sentence import days_phrase, is_even, sentence
-from engine.english import counted, duration, instant_text, listed
+from engine.preview.cron_sentence import days_phrase, is_even, sentence
+from engine.preview.english import counted, duration, instant_text, listed
 from engine.timing import DstGap, DstOverlap, OnExcluded, Timing
 from engine.zones import local
 
