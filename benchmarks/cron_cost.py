@@ -1,4 +1,4 @@
-"""What a cron schedule costs: its next slot, its worst call, and reading whatever a client may send."""
+"""What a cron schedule costs: its next slot, a preview, its worst call, and reading whatever a client may send."""
 
 import contextlib
 import gc
@@ -15,7 +15,9 @@ from uuid import UUID
 from engine.cron import cron_schedule
 from engine.errors import InvalidSchedule
 from engine.limits import MAX_CRON_EXPRESSION_LENGTH
-from engine.timing import DstGap, DstOverlap
+from engine.preview import Preview
+from engine.preview.forecast import Outlook, look_ahead
+from engine.timing import DstGap, DstOverlap, Timing
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 JOB_ID = UUID("00000000-0000-4000-8000-00000000000a")
@@ -93,6 +95,7 @@ def main() -> None:
     """Measure and print."""
     for expression, timezone in ORDINARY:
         print_next_slot(expression, timezone)
+    print_previews()
     print_worst("call", fresh_processes(call_costs))
     print_worst("reading", fresh_processes(reading_costs))
     print_memory()
@@ -107,6 +110,21 @@ def print_next_slot(expression: str, timezone: str) -> None:
         f"next slot of {expression} in {timezone}: median {statistics.median(costs):.0f} us, "
         f"p99 {statistics.quantiles(costs, n=100)[98]:.0f} us, max {max(costs):.0f} us"
     )
+
+
+def print_previews() -> None:
+    """Of 1,000 slots, as the engine makes them; best of three."""
+    timings = [Timing(interval_seconds=10.0)]
+    timings += [Timing(cron_expression=expression, timezone=timezone) for expression, timezone in ORDINARY[:3]]
+    timings.append(Timing(cron_expression="0 9 * * mon-fri", timezone="Europe/Berlin", jitter_seconds=60.0))
+    for timing in timings:
+        costs = [milliseconds(preview, timing) for _ in range(REPETITIONS)]
+        print(f"preview of 1,000 slots, {preview(timing).description} {min(costs):.0f} ms")
+
+
+def preview(timing: Timing) -> Preview:
+    """Without a store: no calendar is asked for."""
+    return look_ahead(Outlook(timing, NOW, NOW, JOB_ID, runs_left=None), {}, count=1_000)
 
 
 def print_worst(what: str, measured: list[Costs]) -> None:

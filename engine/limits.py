@@ -75,9 +75,9 @@ MAX_COUNTED_YEARS = 10
 MAX_REMEMBERED_ZONE_MONTHS = 16_384
 """Months of time zones whose changes are remembered: about 0.4 kB each."""
 
-MAX_FRUITLESS_PIECES = 60
-"""Stretches of one offset around days that an expression names, in a row, in which it has no slot: some thirty years of
-times that gaps swallow. Then it is taken never to fire; each stretch costs up to 0.1 ms."""
+MAX_FRUITLESS_YEARS = 50
+"""Years for which the days that an expression names may have no slot, because gaps swallow its times: then it is taken
+never to fire. Of the past, 43 are known (Cairo, 1 May). Each costs up to 0.1 ms."""
 
 MAX_CLAIM_BATCH = 200
 """Slots claimed in one transaction, so that one claim does not hold the database for long."""

@@ -168,8 +168,8 @@ def _transition(zone: zoneinfo.ZoneInfo, before: datetime, after: datetime, offs
 
 
 def _offset(zone: zoneinfo.ZoneInfo, instant: datetime) -> timedelta:
-    known = min(max(instant, _FIRST_KNOWN), _LAST_KNOWN).replace(tzinfo=zone)
-    return zone.fromutc(known).replace(tzinfo=None) - known.replace(tzinfo=None)
+    offset = min(max(instant, _FIRST_KNOWN), _LAST_KNOWN).astimezone(zone).utcoffset()
+    return offset or timedelta(0)
 
 
 def _shifted(instant: datetime, offset: timedelta) -> datetime:

@@ -43,6 +43,8 @@ FIELDS = (SECOND, MINUTE, HOUR, DAY_OF_MONTH, MONTH, DAY_OF_WEEK)
 NO_JOB = UUID(int=0)
 """Stands for the id of a job that has none yet, where H is to be spread."""
 
+BLANKS = re.compile(r"[ \t]+")
+
 _HASH_SIGN = re.compile(r"(?<![A-Za-z])[Hh](?![A-Za-z])")
 
 
@@ -105,7 +107,7 @@ def parse_cron(expression: str, *, job_id: UUID | None = None) -> CronExpression
 
 @lru_cache(maxsize=MAX_REMEMBERED_CRON_EXPRESSIONS)
 def _parse(expression: str, job_id: UUID) -> CronExpression:
-    texts = _expand_macro(expression).split()
+    texts = [text for text in BLANKS.split(_expand_macro(expression)) if text]
     if len(texts) not in (5, 6):
         raise InvalidSchedule(FIELD, _count_refusal(expression, len(texts)))
     with_seconds = texts if len(texts) == 6 else ["0", *texts]

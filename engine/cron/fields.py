@@ -224,8 +224,10 @@ def _step(field: Field, element: str, match: re.Match[str], width: int) -> int:
     if text is None:
         return 1
     if "star" in match.groupdict() and not match["star"] and match["last"] is None:
-        from_here = f"{match['first']}-{field.highest}/{text}"
-        raise refusal(field, element, f"a step after a star or a range, such as */5 or {from_here}, is")
+        first = _number(field, element, match["first"])
+        fits = text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= field.highest - first
+        such_as = f"*/5 or {match['first']}-{field.highest}/{text}" if fits else "*/5"
+        raise refusal(field, element, f"a step after a star or a range, such as {such_as}, is")
     # No longer than the largest step there is: int() of a long text is slow.
     if not (text.isdecimal() and len(text) <= 2 and 1 <= int(text) <= width):
         raise refusal(field, element, f"a step from 1 to {width} is", hint=_interval_hint(field, text))

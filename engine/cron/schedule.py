@@ -6,9 +6,9 @@ from uuid import UUID
 
 from engine.cron.expression import CronExpression, parse_cron
 from engine.cron.wall_clock import WallClock, count_walls, wall_clock
-from engine.limits import MAX_COUNTED_YEARS, MAX_FRUITLESS_PIECES
+from engine.limits import MAX_COUNTED_YEARS, MAX_FRUITLESS_YEARS
 from engine.timing import DstGap, DstOverlap
-from engine.zones import END_OF_TIME, Piece, piece_at, require_zone
+from engine.zones import END_OF_TIME, LAST_WALL, Piece, piece_at, require_zone
 
 ONE_SECOND = timedelta(seconds=1)
 
@@ -50,14 +50,15 @@ class CronSchedule:
         """The first slot strictly after `instant`; None if there is none before the year 10000."""
         if instant >= END_OF_TIME:
             return None
-        start = instant.replace(microsecond=0) + ONE_SECOND
-        for _ in range(MAX_FRUITLESS_PIECES):
-            day = self.expression.days.on_or_after(_day(start, -NEIGHBOURHOOD))
-            if day is None:
+        start = instant.astimezone(UTC).replace(microsecond=0) + ONE_SECOND
+        first_year = None
+        while (day := self.expression.days.on_or_after(_day(start, -NEIGHBOURHOOD))) is not None:
+            is_rare, first_year = first_year is not None, first_year or day.year
+            if day.year > first_year + MAX_FRUITLESS_YEARS:
                 return None
             start = max(start, _midnight(day, -NEIGHBOURHOOD))
             piece = piece_at(self.timezone, start)
-            slot = self._first_in(piece, start)
+            slot = self._first_in(piece, start, is_rare=is_rare)
             if slot is not None or piece.end >= END_OF_TIME:
                 return slot
             start = piece.end
@@ -65,14 +66,15 @@ class CronSchedule:
 
     def latest_until(self, instant: datetime) -> datetime | None:
         """The last slot at or before `instant`; None if there is none since the year 1."""
-        until = instant.replace(microsecond=0)
-        for _ in range(MAX_FRUITLESS_PIECES):
-            day = self.expression.days.on_or_before(_day(until, NEIGHBOURHOOD))
-            if day is None:
+        until = instant.astimezone(UTC).replace(microsecond=0)
+        last_year = None
+        while (day := self.expression.days.on_or_before(_day(until, NEIGHBOURHOOD))) is not None:
+            is_rare, last_year = last_year is not None, last_year or day.year
+            if day.year < last_year - MAX_FRUITLESS_YEARS:
                 return None
             until = min(until, _midnight(day, NEIGHBOURHOOD + NEIGHBOURHOOD))
             piece = piece_at(self.timezone, until)
-            slot = self._last_in(piece, until)
+            slot = self._last_in(piece, until, is_rare=is_rare)
             if slot is not None or piece.start.year == piece.start.month == piece.start.day == 1:
                 return slot
             until = piece.start - ONE_SECOND
@@ -95,20 +97,26 @@ class CronSchedule:
         piece = piece_at(self.timezone, slot)
         return slot == piece.start and self._has_slot_after_gap(piece) and not self._shows_wall(piece.first_wall)
 
-    def _first_in(self, piece: Piece, start: datetime) -> datetime | None:
+    def _first_in(self, piece: Piece, start: datetime, *, is_rare: bool) -> datetime | None:
         """The first slot of the piece from `start`, which is in it, on."""
         if start == piece.start and self._has_slot_after_gap(piece):
             return piece.start
-        found = self.walls.first_from(max(piece.wall(start), self._first_wall(piece)))
+        first = max(piece.wall(start), self._first_wall(piece))
+        if is_rare and not count_walls(self.expression, first, piece.end_wall):
+            # Counting is cheaper than stepping, which goes on to the next wall, years away.
+            return None
+        found = self.walls.first_from(first)
         return piece.instant(found) if found is not None and found < piece.end_wall else None
 
-    def _last_in(self, piece: Piece, until: datetime) -> datetime | None:
+    def _last_in(self, piece: Piece, until: datetime, *, is_rare: bool) -> datetime | None:
         """The last slot of the piece up to `until`, which is in it."""
-        found = self.walls.last_until(piece.wall(until))
-        slot = None if found is None or found < self._first_wall(piece) else piece.instant(found)
-        # Later than `until` only at the ends of time, where walls are cut.
-        if slot is not None and slot <= until:
-            return slot
+        first, last = self._first_wall(piece), min(piece.wall(until), LAST_WALL - ONE_SECOND)
+        if not is_rare or count_walls(self.expression, first, last + ONE_SECOND):
+            found = self.walls.last_until(piece.wall(until))
+            slot = None if found is None or found < first else piece.instant(found)
+            # Later than `until` only at the ends of time, where walls are cut.
+            if slot is not None and slot <= until:
+                return slot
         return piece.start if self._has_slot_after_gap(piece) else None
 
     def _count_in(self, piece: Piece, start: datetime, end: datetime) -> int:

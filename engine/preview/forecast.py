@@ -93,22 +93,7 @@ class Forecast:
         return self._preview(outlook, count=count)
 
     def _preview(self, outlook: Outlook, *, count: int) -> Preview:
-        timing = outlook.timing
-        calendars = self._calendars(timing)
-        off = days_off(timing, calendars)
-        basic = basic_schedule(timing, anchor_at=outlook.anchor_at, job_id=outlook.job_id)
-        schedule = schedule_from(timing, calendars, anchor_at=outlook.anchor_at, job_id=outlook.job_id)
-        expression = basic.expression if isinstance(basic, CronSchedule) else None
-        warnings = lint(
-            timing,
-            schedule=schedule,
-            expression=expression,
-            after=outlook.after,
-            off=off,
-            has_job_id=outlook.job_id is not None,
-        )
-        slots = () if outlook.is_over else tuple(_slots(outlook, schedule, basic, off, count=count))
-        return Preview(slots, describe(timing, expression=expression), tuple(warnings))
+        return look_ahead(outlook, self._calendars(outlook.timing), count=count)
 
     def _calendars(self, timing: Timing) -> Calendars:
         return named_calendars(self._store, timing.exclude_calendars)
@@ -122,6 +107,25 @@ class Forecast:
     def _require_function(self, name: str) -> None:
         if name not in self._functions:
             raise UnknownFunction(name)
+
+
+def look_ahead(outlook: Outlook, calendars: Calendars, *, count: int) -> Preview:
+    """The preview of what there is to look at, with the calendars that its timing lists. Raises InvalidSchedule."""
+    timing = outlook.timing
+    off = days_off(timing, calendars)
+    basic = basic_schedule(timing, anchor_at=outlook.anchor_at, job_id=outlook.job_id)
+    schedule = schedule_from(timing, calendars, anchor_at=outlook.anchor_at, job_id=outlook.job_id)
+    expression = basic.expression if isinstance(basic, CronSchedule) else None
+    warnings = lint(
+        timing,
+        schedule=schedule,
+        expression=expression,
+        after=outlook.after,
+        off=off,
+        has_job_id=outlook.job_id is not None,
+    )
+    slots = () if outlook.is_over else tuple(_slots(outlook, schedule, basic, off, count=count))
+    return Preview(slots, describe(timing, expression=expression), tuple(warnings))
 
 
 def _slots(

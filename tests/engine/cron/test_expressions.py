@@ -1,6 +1,6 @@
 """What an expression means, by table in UTC; the oracle must know it too. What is refused is in test_refusals."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from itertools import islice
 
 import pytest
@@ -270,3 +270,18 @@ def test_an_expression_of_the_greatest_length_is_read() -> None:
     expression += " " * (MAX_CRON_EXPRESSION_LENGTH - len(expression))
 
     assert cron_schedule(expression).next_after(MONDAY) == utc("2026-01-05T00:01")
+
+
+def test_times_that_gaps_swallow_for_decades_are_found_on_the_other_side() -> None:
+    cairo = cron_schedule("*/30 1 1 5 *", timezone="Africa/Cairo")
+    assert cairo.next_after(utc("1959-04-30T21:00")) == utc("1982-04-30T23:00")
+
+    berlin = cron_schedule("*/15 2 25-31 3 */7", timezone="Europe/Berlin")
+    assert berlin.latest_until(utc("2026-12-31")) == utc("1980-03-30T01:45")
+
+
+def test_an_instant_may_be_given_in_any_zone() -> None:
+    schedule = cron_schedule("28-30,*/11,57 6 * * *", timezone="Europe/Dublin")
+    instant = utc("2015-08-25T20:23")
+
+    assert schedule.next_after(instant.astimezone(timezone(timedelta(hours=9)))) == schedule.next_after(instant)

@@ -36,7 +36,7 @@ STEPS: list[Row] = [
     ("* * * * */8", "day of week", "*/8", "a step from 1 to 7 is wanted"),
     ("5-5/2 * * * *", "minute", "5-5/2", "a step from 1 to 1 is wanted"),
     ("0-10/12 * * * *", "minute", "0-10/12", "a step from 1 to 11 is wanted"),
-    ("59/15 * * * *", "minute", "59/15", "a step after a star or a range, such as */5 or "),
+    ("59/15 * * * *", "minute", "59/15", "a step after a star or a range, such as */5, is wanted"),
     ("0/15 * * * *", "minute", "0/15", "a step after a star or a range, such as */5 or 0-59/15, is wanted"),
     ("*/" + "5" * 200 + " * * * *", "minute", "*/" + "5" * 200, "a step from 1 to 60 is wanted"),
 ]
