@@ -6,6 +6,7 @@ from uuid import UUID
 from engine.business_days import NextBusinessDay
 from engine.calendars import Calendars, DaysOff, days_off
 from engine.cron import NO_JOB, CronSchedule, cron_schedule, parse_cron
+from engine.cron.days import DayRule
 from engine.errors import InvalidSchedule
 from engine.jitter import Jitter
 from engine.nouns import Job
@@ -80,7 +81,7 @@ def why_never(timing: Timing, after: datetime) -> str:
     if timing.end_at is not None and timing.end_at <= after:
         return f"end_at is {timing.end_at:%Y-%m-%dT%H:%M:%SZ}, which is past at {since}: it would never run"
     if timing.cron_expression is not None and not parse_cron(timing.cron_expression).days.exist():
-        return f'cron_expression "{timing.cron_expression}" names no date that exists: it would never run'
+        return f"cron_expression {_impossible_date(parse_cron(timing.cron_expression).days)}: it would never run"
     if timing.start_at is None and timing.end_at is None:
         return f"{kind} names no instant after {since}: it would never run"
     return f"{kind} names no instant after {since} that lies between start_at and end_at: it would never run"
@@ -97,6 +98,15 @@ def mover(schedule: Schedule) -> NextBusinessDay | None:
     if isinstance(schedule, Window):
         schedule = schedule.schedule
     return schedule if isinstance(schedule, NextBusinessDay) else None
+
+
+def _impossible_date(days: DayRule) -> str:
+    """What the fields are that no date fits."""
+    fields = [days.day_of_month, days.month, days.day_of_week]
+    shown = [f'"{each.text}" in its {each.field.name} field' for each in fields if not each.is_full]
+    too_late = days.day_of_month.has_only_numbers and min(days.day_of_month.values) > days.longest_month
+    most = f", as no month that it names has more than {days.longest_month} days" if too_late else ""
+    return f"has {' and '.join(shown)}: there is no such date{most}"
 
 
 def _window(schedule: Schedule, timing: Timing) -> Window:

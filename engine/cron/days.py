@@ -34,6 +34,11 @@ class DayRule:
         """Whether each of the day fields leaves out some days."""
         return not self.day_of_month.is_full and not self.day_of_week.is_full
 
+    @property
+    def longest_month(self) -> int:
+        """The most days that any of the named months has."""
+        return max(length for month in self.month.values for length in LENGTHS[month])
+
     def exist(self) -> bool:
         """Whether there is any such day: within 400 years each month begins on each weekday, leap years included."""
         return any(

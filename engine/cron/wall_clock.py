@@ -13,7 +13,7 @@ from typing import Protocol
 
 from croniter import CroniterBadDateError, croniter
 
-from engine.cron.days import LENGTHS, DayRule
+from engine.cron.days import DayRule
 from engine.cron.expression import CronExpression
 from engine.cron.fields import FieldValues
 from engine.limits import MAX_REMEMBERED_CRON_EXPRESSIONS
@@ -121,8 +121,7 @@ def _has_only_numbers(expression: CronExpression) -> bool:
 
 def _days_of_month(days: DayRule) -> str:
     """Without those that no named month has, which croniter would look for through fifty years."""
-    longest = max(length for month in days.month.values for length in LENGTHS[month])
-    existing = [day for day in sorted(days.day_of_month.values) if day <= longest]
+    existing = [day for day in sorted(days.day_of_month.values) if day <= days.longest_month]
     # None at all: the days of the week are left to match by themselves.
     return "*" if days.day_of_month.is_full or not existing else ",".join(map(str, existing))
 

@@ -215,7 +215,8 @@ NEVER: list[tuple[dict[str, Any], str, str]] = [
     (
         {"cron_expression": "0 0 31 2 *"},
         "cron_expression",
-        'cron_expression "0 0 31 2 *" names no date that exists: it would never run',
+        'cron_expression has "31" in its day of month field and "2" in its month field: there is no such date, '
+        "as no month that it names has more than 29 days: it would never run",
     ),
     (
         {"interval_seconds": 1e15},
