@@ -11,6 +11,7 @@ from engine.schedule import MICROSECOND, Schedule, slots_between
 from engine.zones import Piece, local, piece_at
 
 ONE_DAY = timedelta(days=1)
+NOON = time(12)
 _FIRST_DAY, _LAST_DAY = date(1, 3, 1), date(9999, 10, 1)
 
 
@@ -46,9 +47,14 @@ class NextBusinessDay:
         return max((slot for slot in (own, *moved) if slot is not None), default=None)
 
     def count_between(self, first: datetime, last: datetime) -> tuple[int, bool]:
-        """One by one, up to MAX_COUNTED_SLOTS: then the number is a lower bound."""
+        """One by one, up to MAX_COUNTED_SLOTS; of more, only the schedule's own are counted, a lower bound."""
         count = sum(1 for _ in slots_between(self, first, last, at_most=MAX_COUNTED_SLOTS))
-        return count, count < MAX_COUNTED_SLOTS
+        if count < MAX_COUNTED_SLOTS:
+            return count, True
+        own_first, own_last = self.schedule.next_after(first - MICROSECOND), self.schedule.latest_until(last)
+        if own_first is None or own_last is None or own_first > own_last:
+            return count, False
+        return max(self.schedule.count_between(own_first, own_last)[0], count), False
 
     def moved_to(self, slot: datetime) -> datetime | None:
         """Where a slot on a day off runs instead; None if that is too far off."""
@@ -118,15 +124,19 @@ class NextBusinessDay:
     def _moved(self, original: datetime, target: date) -> datetime:
         return _first_instant(target, local(original, self.zone).time(), self.zone)
 
+    def _is_business_day(self, day: date) -> bool:
+        # Of the days that zones have left out, as Apia did the 30 December 2011, no clock ever showed noon.
+        return self.off.excluding(day) is None and _day(local(_first_instant(day, NOON, self.zone), self.zone)) == day
+
     def _business_day_from(self, day: date) -> date | None:
         """The first business day from `day` on; None if it is too far off."""
         days = (day + number * ONE_DAY for number in range(MAX_DAYS_OFF_IN_A_ROW + 1))
-        return next((each for each in days if self.off.excluding(each) is None), None)
+        return next((each for each in days if self._is_business_day(each)), None)
 
     def _days_off_before(self, day: date) -> Iterator[date]:
         """The days off right before a business day, from the last to the first."""
         for number in range(1, MAX_DAYS_OFF_IN_A_ROW + 1):
-            if self.off.excluding(day - number * ONE_DAY) is None:
+            if self._is_business_day(day - number * ONE_DAY):
                 return
             yield day - number * ONE_DAY
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from engine.calendars import Calendar
-from engine.errors import JobNotFound
+from engine.errors import JobNotFound, StoreUnavailable
 from engine.ports import Clock, Store
 from engine.requests import CalendarDraft
 
@@ -61,8 +61,19 @@ class CalendarBook:
         """Look up the next slots of the jobs that list it again. If we die in between, the next start does so."""
         job_ids = self._store.job_ids_listing(calendar.name)
         log.info("calendar changed", calendar=calendar.name, dates=len(calendar.dates), jobs=len(job_ids))
-        for job_id in job_ids:
-            try:
-                self._reschedule(job_id)
-            except JobNotFound:
-                continue
+        unavailable = [error for job_id in job_ids if (error := self._tell_job(job_id)) is not None]
+        if unavailable:
+            # The calendar is changed; whoever repeats the request tells those jobs too.
+            raise unavailable[0]
+
+    def _tell_job(self, job_id: UUID) -> StoreUnavailable | None:
+        """Look up the next slot of one job; the others must not suffer if that is not possible."""
+        try:
+            self._reschedule(job_id)
+        except JobNotFound:
+            pass
+        except StoreUnavailable as error:
+            return error
+        except Exception as error:  # noqa: BLE001 - one job of many: unreadable, or of a zone that is gone
+            log.error("job unreadable", job_id=str(job_id), error=str(error))  # noqa: TRY400 - one line will do
+        return None

@@ -61,7 +61,8 @@ def changed(job: Job, change: JobChange, calendars: Calendars, *, now: datetime)
 
 def _settled(job: Job, described: Job, calendars: Calendars, *, requested: JobStatus | None, now: datetime) -> Job:
     """The new version: status, grid and next slot follow from what changed."""
-    has_new_schedule = job.timing != described.timing
+    # Another jitter counts from the next slot on: the one that is to come has been spread already.
+    has_new_schedule = job.timing.without_jitter() != described.timing.without_jitter()
     status = _status(job, requested, has_new_schedule=has_new_schedule)
     # The grid moves only when the interval does: a client that repeats its PUT must not put off the next slot for ever.
     anchor_at = now if job.timing.interval_seconds != described.timing.interval_seconds else job.anchor_at

@@ -23,6 +23,15 @@ class Jitter:
     job_id: UUID
     end_at: datetime | None
 
+    def origin(self, slot: datetime) -> datetime:
+        """The slot of the schedule that was moved here, by this jitter or by another one."""
+        return self.schedule.latest_until(slot) or slot
+
+    def following(self, slot: datetime) -> datetime | None:
+        """The slot after one that may have been moved by another jitter: no slot of the schedule is had twice."""
+        after = self.schedule.next_after(self.origin(slot))
+        return None if after is None else self._moved(after)
+
     def next_after(self, instant: datetime) -> datetime | None:
         """Of the slot before, which may be moved past `instant`, or of the one after."""
         before = self.schedule.latest_until(instant)
@@ -40,14 +49,11 @@ class Jitter:
 
     def count_between(self, first: datetime, last: datetime) -> tuple[int, bool]:
         """That of the schedule between the slots that were moved here."""
-        return self.schedule.count_between(self._unmoved(first), self._unmoved(last))
+        return self.schedule.count_between(self.origin(first), self.origin(last))
 
     def _moved(self, slot: datetime) -> datetime:
         room = self._room_after(slot) // MICROSECOND
         return slot + timedelta(microseconds=room * self._fraction(slot) // FRACTIONS)
-
-    def _unmoved(self, moved: datetime) -> datetime:
-        return self.schedule.latest_until(moved) or moved
 
     def _room_after(self, slot: datetime) -> timedelta:
         """How much later the slot may be: less than the next one, whose own move may be none."""

@@ -66,7 +66,7 @@ MAX_RESULT_BYTES = 65_536
 MAX_RESULT_DEPTH = 32
 """Levels of nesting in a result: what reads it back has the stack of the interpreter, no more."""
 
-MAX_COUNTED_SLOTS = 1_000
+MAX_COUNTED_SLOTS = 200
 """Slots of one missed stretch that are counted one by one, where a calendar moves some of them: 0.1 ms each."""
 
 MAX_COUNTED_YEARS = 10

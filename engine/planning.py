@@ -10,7 +10,7 @@ from engine.limits import MISFIRE_GRACE_SECONDS
 from engine.nouns import Advance, Job, Run, RunState, Trigger
 from engine.ports import Ids
 from engine.schedule import MICROSECOND, Schedule
-from engine.slots import excluding_calendar, mover, schedule_of
+from engine.slots import excluding_calendar, following, latest_to_run, mover, origin, schedule_of
 
 GRACE = timedelta(seconds=MISFIRE_GRACE_SECONDS)
 
@@ -47,7 +47,7 @@ def plan_claim(
     schedule = schedule_of(job, calendars)
     slot, missed = job.next_run_at, None
     if now - slot > GRACE:
-        slot, missed = _merge(job, schedule, slot, now=now, node=node, new_id=new_id)
+        slot, missed = _merge(job, schedule, calendars, slot, now=now, node=node, new_id=new_id)
     run = _claimed_run(job, slot, now=now, node=node, new_id=new_id)
     reason = _day_off(job, schedule, calendars, slot) or refusal
     if reason is not None:
@@ -55,7 +55,7 @@ def plan_claim(
     advance = Advance(
         job_id=job.id,
         expected_version=job.version,
-        next_run_at=schedule.next_after(slot),
+        next_run_at=following(schedule, slot),
         last_scheduled_for=slot,
         run=run,
         missed=missed,
@@ -68,7 +68,7 @@ def plan_catch_up(job: Job, calendars: Calendars, *, now: datetime, node: UUID, 
     if not job.is_scheduled or job.next_run_at is None:
         return None
     schedule = schedule_of(job, calendars)
-    latest, missed = _merge(job, schedule, job.next_run_at, now=now, node=node, new_id=new_id)
+    latest, missed = _merge(job, schedule, calendars, job.next_run_at, now=now, node=node, new_id=new_id)
     if missed is None or missed.last_scheduled_for is None:
         return None
     return Advance(
@@ -104,10 +104,17 @@ def _extent(schedule: Schedule, first: datetime, until: datetime) -> Extent:
 
 
 def _merge(
-    job: Job, schedule: Schedule, first: datetime, *, now: datetime, node: UUID, new_id: Ids
+    job: Job,
+    schedule: Schedule,
+    calendars: Calendars,
+    first: datetime,
+    *,
+    now: datetime,
+    node: UUID,
+    new_id: Ids,
 ) -> tuple[datetime, Run | None]:
-    """The latest due slot, and the row for those from `first` on that lie before it."""
-    latest = max(schedule.latest_until(now) or first, first)
+    """The latest due slot that is to run, and the row for those from `first` on that lie before it."""
+    latest = latest_to_run(job.timing, schedule, days_off(job.timing, calendars), first, now)
     if latest == first:
         return first, None
     reason = f"late by more than the grace of {MISFIRE_GRACE_SECONDS:g} s or not running: only the latest slot runs"
@@ -133,13 +140,16 @@ def _missed_run(job: Job, extent: Extent, *, now: datetime, node: UUID, new_id: 
 
 def _day_off(job: Job, schedule: Schedule, calendars: Calendars, slot: datetime) -> str | None:
     """Why the slot is skipped if it lies on a day off, and what becomes of it."""
+    slot = origin(schedule, slot)
     name = excluding_calendar(job.timing, days_off(job.timing, calendars), slot)
     moving = mover(schedule)
     if name is None or moving is None:
         return None if name is None else f"excluded by calendar {name}"
     moved_to = moving.moved_to(slot)
-    if moved_to is None or (job.timing.end_at is not None and moved_to > job.timing.end_at):
+    if moved_to is None:
         return f"excluded by calendar {name}, not moved: no business day is near enough"
+    if job.timing.end_at is not None and moved_to > job.timing.end_at:
+        return f"excluded by calendar {name}, not moved: end_at is before the next business day"
     return f"excluded by calendar {name}, moved to {moved_to:%Y-%m-%dT%H:%M:%SZ}"
 
 

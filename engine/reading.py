@@ -4,11 +4,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
+import structlog
+
 from engine.calendars import Calendars, listed_names
 from engine.errors import StoreUnavailable
 from engine.limits import OVERDUE_BATCH
 from engine.nouns import Job
 from engine.ports import Store
+
+log = structlog.get_logger("scheduler.engine")
 
 
 def read_jobs(store: Store, job_ids: Sequence[UUID]) -> tuple[dict[UUID, Job], dict[UUID, Exception]]:
@@ -28,8 +32,18 @@ def calendars_of(store: Store, jobs: Iterable[Job]) -> Calendars:
 
 
 def named_calendars(store: Store, names: Collection[str]) -> Calendars:
-    """Those of the calendars that exist, by name."""
-    return {calendar.name: calendar for calendar in store.calendars(names)} if names else {}
+    """Those of the calendars that exist and can be read, by name. Raises StoreUnavailable."""
+    if not names:
+        return {}
+    try:
+        return {calendar.name: calendar for calendar in store.calendars(names)}
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001 - a row that someone edited by hand: only jobs that list it are without
+        if len(names) == 1:
+            log.error("calendar unreadable", calendar=next(iter(names)), error=str(error))  # noqa: TRY400 - one line will do
+            return {}
+        return {name: found for each in names for name, found in named_calendars(store, [each]).items()}
 
 
 def overdue_jobs(store: Store, now: datetime) -> Iterator[list[Job]]:

@@ -81,7 +81,9 @@ def warn_of_orphans(store: Store, functions: Mapping[str, JobFunction]) -> int:
 def _looked_up(job: Job, calendars: Calendars) -> Job:
     try:
         return rescheduled(job, calendars)
-    except Exception:  # noqa: BLE001 - one job must not keep the service from starting; the timer comes to it, and says so
+    except Exception as error:  # noqa: BLE001 - one job must not keep the service from starting
+        # Of a zone that is gone, say: the timer may come to it in a year only.
+        log.error("job unreadable", job_id=str(job.id), error=str(error))  # noqa: TRY400 - one line will do
         return job
 
 

@@ -291,7 +291,8 @@ class Scheduler:
         def edit(job: Job, now: datetime) -> Job:
             found = rescheduled(job, self._calendars_of(job.timing), not_before=now)
             # Also where nothing moves, a new version: a claim that is planned already goes by the calendar as it was.
-            is_in_doubt = found is job and job.is_scheduled and job.timing.moves_slots
+            is_due = job.next_run_at is not None and job.next_run_at <= now
+            is_in_doubt = found is job and job.is_scheduled and (job.timing.moves_slots or is_due)
             return replace(job, version=job.version + 1) if is_in_doubt else found
 
         self._edit(job_id, edit, event="job rescheduled")

@@ -9,10 +9,11 @@ from engine.cron import NO_JOB, CronSchedule, cron_schedule, parse_cron
 from engine.cron.days import DayRule
 from engine.errors import InvalidSchedule
 from engine.jitter import Jitter
+from engine.limits import MAX_DAYS_OFF_IN_A_ROW
 from engine.nouns import Job
-from engine.schedule import DateSchedule, Schedule, Window, interval_schedule
+from engine.schedule import MICROSECOND, DateSchedule, Schedule, Window, interval_schedule
 from engine.timing import KINDS, Timing
-from engine.zones import local, require_zone
+from engine.zones import local, require_zone, start_of_day
 
 
 def schedule_of(job: Job, calendars: Calendars) -> Schedule:
@@ -29,12 +30,13 @@ def schedule_from(timing: Timing, calendars: Calendars, *, anchor_at: datetime, 
     schedule: Schedule = basic_schedule(timing, anchor_at=anchor_at, job_id=job_id)
     if timing.start_at is not None or timing.end_at is not None:
         schedule = _window(schedule, timing)
-    if timing.jitter_seconds:
-        schedule = Jitter(schedule, timing.jitter_seconds, job_id or NO_JOB, timing.end_at)
     off = days_off(timing, calendars)
     if timing.moves_slots:
         schedule = NextBusinessDay(schedule, off, timing.timezone)
         schedule = schedule if timing.end_at is None else Window(schedule, None, timing.end_at)
+    if timing.jitter_seconds:
+        # Last: calendars go by the slot itself, and not by where chance puts it.
+        schedule = Jitter(schedule, timing.jitter_seconds, job_id or NO_JOB, timing.end_at)
     return schedule
 
 
@@ -67,6 +69,10 @@ def first_slot(job: Job, calendars: Calendars, *, after: datetime) -> datetime:
     if max_runs is not None and job.run_count >= max_runs:
         raise InvalidSchedule("max_runs", f"max_runs is {max_runs}, and the job has run {job.run_count} times already")
     slot = schedule.next_after(after)
+    had = job.last_scheduled_for
+    if slot is not None and had is not None and origin(schedule, slot) <= origin(schedule, had):
+        # Had already, by another jitter.
+        slot = following(schedule, had)
     if slot is None:
         raise InvalidSchedule(_field_at_fault(job.timing, after), why_never(job.timing, after))
     return slot
@@ -93,8 +99,34 @@ def excluding_calendar(timing: Timing, off: DaysOff, slot: datetime) -> str | No
     return None if calendar is None else calendar.name
 
 
+def latest_to_run(timing: Timing, schedule: Schedule, off: DaysOff, first: datetime, now: datetime) -> datetime:
+    """The latest slot from `first` to `now` that lies on no day off; the latest of all if each of them does."""
+    latest = slot = max(schedule.latest_until(now) or first, first)
+    for _ in range(MAX_DAYS_OFF_IN_A_ROW):
+        day = local(origin(schedule, slot), timing.timezone).date()
+        if off.excluding(day) is None:
+            return slot
+        before = schedule.latest_until(start_of_day(day, timing.timezone) - MICROSECOND)
+        if before is None or before < first:
+            return latest
+        slot = before
+    return latest
+
+
+def origin(schedule: Schedule, slot: datetime) -> datetime:
+    """The slot as it is without jitter, which calendars go by."""
+    return schedule.origin(slot) if isinstance(schedule, Jitter) else slot
+
+
+def following(schedule: Schedule, slot: datetime) -> datetime | None:
+    """The slot after this one, which an earlier version of the job may have spread by another jitter."""
+    return schedule.following(slot) if isinstance(schedule, Jitter) else schedule.next_after(slot)
+
+
 def mover(schedule: Schedule) -> NextBusinessDay | None:
-    """The part of a schedule that moves slots from days off; None if it has none."""
+    """The part of a schedule that moves slots from days off; None if it has none. It knows slots without jitter."""
+    if isinstance(schedule, Jitter):
+        schedule = schedule.schedule
     if isinstance(schedule, Window):
         schedule = schedule.schedule
     return schedule if isinstance(schedule, NextBusinessDay) else None

@@ -64,6 +64,10 @@ class Timing:
         """Whether a calendar decides when there are slots, not only which of them are skipped."""
         return bool(self.exclude_calendars) and self.on_excluded is OnExcluded.NEXT_BUSINESS_DAY
 
+    def without_jitter(self) -> "Timing":
+        """The same with nothing left to chance."""
+        return replace(self, jitter_seconds=0.0)
+
     def with_changes(self, named: Mapping[str, Any]) -> "Timing":
         """The timing with the named fields changed; naming one kind of schedule clears the others."""
         cleared: dict[str, Any] = dict.fromkeys(KINDS) if any(named.get(kind) is not None for kind in KINDS) else {}

@@ -3,7 +3,7 @@
 import difflib
 import zoneinfo
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
 
 from engine.errors import InvalidSchedule
@@ -108,6 +108,11 @@ def local(instant: datetime, zone: str) -> datetime:
         return instant.astimezone(zoneinfo.ZoneInfo(zone))
     except OverflowError:
         return instant.astimezone(UTC)
+
+
+def start_of_day(day: date, zone: str) -> datetime:
+    """The first instant of the local day."""
+    return datetime.combine(day, time.min, zoneinfo.ZoneInfo(zone)).astimezone(UTC)
 
 
 def piece_at(zone: str, instant: datetime) -> Piece:

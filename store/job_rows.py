@@ -56,6 +56,7 @@ _HINTS = (
     .limit(bindparam("limit"))
 )
 _HINTS_AFTER = _HINTS.where(jobs.c.id > bindparam("after"))
+_LISTED = select(jobs.c.exclude_calendars).where(jobs.c.id == bindparam("job_id"))
 _PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.function_name)
 _INSERT = insert(jobs)
 _REPLACE = update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("expected_version"))
@@ -103,6 +104,17 @@ def page_of_hints(connection: Connection, after: UUID | None, limit: int) -> lis
 
 def count_jobs_per_function(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(_PER_FUNCTION).all())
+
+
+def newly_listed_calendars(connection: Connection, job: Job) -> list[str]:
+    """The calendars that the job lists and its stored version does not: those of that one it may keep, come what may.
+
+    No calendar is deleted while a job lists it; by hand it can be, and the job must be pausable all the same.
+    """
+    if not job.timing.exclude_calendars:
+        return []
+    kept = connection.execute(_LISTED, {"job_id": job.id}).scalar() or ()
+    return [name for name in job.timing.exclude_calendars if name not in kept]
 
 
 def replace_job(connection: Connection, job: Job, expected_version: int, *, keeps_status: bool) -> bool:

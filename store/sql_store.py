@@ -56,10 +56,11 @@ class SqlStore:
 
     def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None, keeps_status: bool = False) -> bool:
         with self._writing() as connection:
+            newly_listed = job_rows.newly_listed_calendars(connection, job)
             is_replaced = job_rows.replace_job(connection, job, expected_version, keeps_status=keeps_status)
             # After the version was found right: an old copy of the job may list a calendar that is rightly gone.
             if is_replaced:
-                calendar_rows.require_calendars(connection, job.timing.exclude_calendars)
+                calendar_rows.require_calendars(connection, newly_listed)
                 run_rows.insert_runs(connection, [dropped])
             return is_replaced
 

@@ -1,15 +1,14 @@
 """The warning that a schedule and its calendars leave nothing to run."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
 from engine.calendars import DaysOff
 from engine.preview.english import instant_text, listed
 from engine.preview.values import ScheduleWarning
 from engine.schedule import MICROSECOND, Schedule
 from engine.timing import Timing
-from engine.zones import local
+from engine.zones import local, start_of_day
 
 MAX_DAYS_WITH_SLOTS = 50
 MAX_DAYS_LOOKED_AT = 1_100
@@ -47,7 +46,7 @@ def _days_off_only(zone: str, schedule: Schedule, first: datetime, off: DaysOff)
         business_day = _business_day_after(day, end, off)
         if business_day is None:
             return f"there is a slot at {instant_text(first)}, but from {day} to {end} each day is a day off"
-        slot = schedule.next_after(_start_of(business_day, zone) - MICROSECOND)
+        slot = schedule.next_after(start_of_day(business_day, zone) - MICROSECOND)
     which = f"the only slot, at {instant_text(first)}," if last == first else _from_to(first, last)
     return f"{which} lies on a day off"
 
@@ -67,8 +66,3 @@ def _business_day_after(day: date, end: date, off: DaysOff) -> date | None:
 def _day(instant: datetime, zone: str, later: int = 0) -> date:
     day = local(instant, zone).date()
     return date.fromordinal(min(day.toordinal() + later, date.max.toordinal() - 1))
-
-
-def _start_of(day: date, zone: str) -> datetime:
-    # All days here follow a slot's and are not the very last one, so that every offset has room.
-    return datetime.combine(day, time.min, ZoneInfo(zone)).astimezone(UTC)

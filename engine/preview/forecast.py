@@ -1,8 +1,9 @@
 """What schedules will do: previews of unsaved ones, of jobs, and of what a request would make of a job."""
 
+import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from engine.calendars import Calendars, DaysOff, days_off
@@ -14,11 +15,11 @@ from engine.nouns import Job, JobStatus
 from engine.ports import Clock, Store
 from engine.preview.description import describe
 from engine.preview.lint import lint
-from engine.preview.values import DstNote, Preview, PreviewedSlot
+from engine.preview.values import DstNote, Preview, PreviewedSlot, ScheduleWarning
 from engine.reading import named_calendars
 from engine.requests import JobChange, JobDraft
 from engine.schedule import MICROSECOND, Schedule
-from engine.slots import basic_schedule, excluding_calendar, mover, schedule_from
+from engine.slots import basic_schedule, excluding_calendar, mover, origin, schedule_from
 from engine.timing import Timing
 from engine.zones import local
 from registry import JobFunction
@@ -43,6 +44,8 @@ class Forecast:
         self._store = store
         self._clock = clock
         self._functions = functions
+        # Looking ahead is all computation: two at once would keep the interpreter from the timer thread.
+        self._one_at_a_time = threading.Lock()
 
     def of_timing(self, timing: Timing, *, after: datetime | None, count: int, job_id: UUID | None = None) -> Preview:
         """Of an unsaved schedule, as of a job that is created at `after` (now, if None). Raises InvalidSchedule.
@@ -90,10 +93,21 @@ class Forecast:
             runs_left=runs_left,
             is_over=job.status is JobStatus.COMPLETED,
         )
-        return self._preview(outlook, count=count)
+        preview = self._preview(outlook, count=count)
+        standing = {
+            JobStatus.COMPLETED: "the job is completed: it has no slot until its schedule is edited",
+            JobStatus.PAUSED: "the job is paused: these slots come to pass only if it is resumed before them",
+        }.get(job.status)
+        if standing is None:
+            return preview
+        # What the schedule would do otherwise is beside the point of a job that is over.
+        others = () if outlook.is_over else preview.warnings
+        return replace(preview, warnings=(ScheduleWarning(job.status.value, standing), *others))
 
     def _preview(self, outlook: Outlook, *, count: int) -> Preview:
-        return look_ahead(outlook, self._calendars(outlook.timing), count=count)
+        calendars = self._calendars(outlook.timing)
+        with self._one_at_a_time:
+            return look_ahead(outlook, calendars, count=count)
 
     def _calendars(self, timing: Timing) -> Calendars:
         return named_calendars(self._store, timing.exclude_calendars)
@@ -145,20 +159,19 @@ def _slots(
 
 def _slot(at: datetime, timing: Timing, schedule: Schedule, basic: Schedule, off: DaysOff) -> PreviewedSlot:
     moment, moving = local(at, timing.timezone), mover(schedule)
+    unspread = origin(schedule, at)
     return PreviewedSlot(
         at=at,
         local=moment,
-        dst=_note(at, moment, timing, basic),
-        excluded_by=excluding_calendar(timing, off, at),
-        moved_from=moving.moved_from(at) if moving is not None else None,
+        dst=_note(moment, unspread, basic),
+        excluded_by=excluding_calendar(timing, off, unspread),
+        moved_from=moving.moved_from(unspread) if moving is not None else None,
     )
 
 
-def _note(at: datetime, moment: datetime, timing: Timing, basic: Schedule) -> DstNote | None:
+def _note(moment: datetime, unspread: datetime, basic: Schedule) -> DstNote | None:
     if moment.utcoffset() != moment.replace(fold=1 - moment.fold).utcoffset():
         return DstNote.SECOND_PASS if moment.fold else DstNote.FIRST_PASS
-    spread_from = basic.latest_until(at) if timing.jitter_seconds else at
-    if isinstance(basic, CronSchedule) and spread_from is not None and basic.is_after_gap(spread_from):
-        is_spread = at - spread_from <= timedelta(seconds=timing.jitter_seconds)
-        return DstNote.AFTER_GAP if is_spread else None
+    if isinstance(basic, CronSchedule) and basic.is_after_gap(unspread):
+        return DstNote.AFTER_GAP
     return None

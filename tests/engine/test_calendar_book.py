@@ -378,3 +378,63 @@ def test_a_job_that_is_written_is_not_refused_because_the_calendars_cannot_be_re
 
 def _away() -> None:
     raise StoreUnavailable("away")
+
+
+BROKEN = ['["soon"]', "null", "7"]
+
+
+@pytest.mark.parametrize("dates", BROKEN)
+def test_a_calendar_that_cannot_be_read_holds_only_the_jobs_that_list_it(
+    node: Node, chaos: Interference, dates: str
+) -> None:
+    held = node.add(interval_seconds=10.0, exclude_calendars=("weekend",))
+    other = node.add(interval_seconds=10.0)
+    with chaos.real._writing_database.begin() as connection:
+        connection.execute(text("UPDATE calendars SET dates = :dates"), {"dates": dates})
+
+    with capture_logs() as lines:
+        node.advance(10)
+
+    assert [run.state for run in node.runs(other)] == [RunState.SUCCEEDED]
+    assert node.runs(held) == []
+    assert "calendar unreadable" in {line["event"] for line in lines}
+    assert node.scheduler.pause_job(held.id).status is JobStatus.PAUSED
+    node.scheduler.delete_job(held.id)
+
+
+def test_a_job_whose_list_of_calendars_cannot_be_read_holds_no_other(node: Node, chaos: Interference) -> None:
+    held, other = node.add(interval_seconds=10.0), node.add(interval_seconds=10.0)
+    with chaos.real._writing_database.begin() as connection:
+        change = text("UPDATE jobs SET exclude_calendars = :listed WHERE id = :id")
+        connection.execute(change, {"listed": '[["off"]]', "id": held.id.hex})
+
+    node.advance(10)
+
+    assert [run.state for run in node.runs(other)] == [RunState.SUCCEEDED]
+    assert node.runs(held) == []
+
+
+def test_a_job_whose_calendar_was_deleted_by_hand_can_be_changed_and_paused(node: Node, chaos: Interference) -> None:
+    job = node.add(cron_expression="0 9 * * *", exclude_calendars=("weekend",))
+    with chaos.real._writing_database.begin() as connection:
+        connection.execute(text("DELETE FROM calendars"))
+
+    assert node.scheduler.change_job(job.id, JobChange(name="another")).name == "another"
+    assert node.scheduler.pause_job(job.id).status is JobStatus.PAUSED
+    assert node.scheduler.change_job(job.id, JobChange(timing={"exclude_calendars": ()})).timing.exclude_calendars == ()
+
+
+def test_a_job_that_cannot_be_looked_up_again_does_not_keep_the_others_from_a_changed_calendar(
+    node: Node, chaos: Interference
+) -> None:
+    odd = node.add(cron_expression="0 9 * * *", exclude_calendars=("weekend",), timezone="Europe/Berlin")
+    moving = node.add(
+        cron_expression="0 9 * * 6", exclude_calendars=("weekend",), on_excluded=OnExcluded.NEXT_BUSINESS_DAY
+    )
+    with chaos.real._writing_database.begin() as connection:
+        connection.execute(text("UPDATE jobs SET timezone = 'Nowhere/Land' WHERE id = :id"), {"id": odd.id.hex})
+    node.advance((SATURDAY - NOON).total_seconds())
+
+    node.scheduler.calendars.replace(draft("weekend", weekdays=[Weekday.SATURDAY, Weekday.SUNDAY, Weekday.MONDAY]))
+
+    assert node.job(moving).next_run_at == TUESDAY

@@ -408,15 +408,41 @@ def test_a_field_of_the_timing_is_changed_alone() -> None:
     assert edited.next_run_at == datetime(2026, 11, 24, 2, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    "change", [{"timezone": "Europe/Berlin"}, {"end_at": after(10_000)}, {"max_runs": 9}, {"jitter_seconds": 5.0}]
-)
+@pytest.mark.parametrize("change", [{"timezone": "Europe/Berlin"}, {"end_at": after(10_000)}, {"max_runs": 9}])
 def test_the_grid_of_an_interval_stays_when_another_field_changes(change: dict[str, Any]) -> None:
     job = changed(created(), JobChange(timing=change), {}, now=after(75))
 
     assert job.anchor_at == NOON
-    assert job.next_run_at is not None
-    assert after(120) <= job.next_run_at < after(125)
+    assert job.next_run_at == after(120)
+
+
+def test_another_jitter_leaves_the_slot_that_is_to_come_where_it_is() -> None:
+    job = created(cron_expression="0 * * * *", jitter_seconds=3_000.0)
+
+    edited = changed(job, JobChange(timing={"jitter_seconds": 0.0}), {}, now=after(1))
+
+    assert edited.next_run_at == job.next_run_at
+
+
+def test_a_one_shot_that_has_run_is_not_due_again_with_another_jitter() -> None:
+    ran = replace(created(run_at=after(60)), status=JobStatus.COMPLETED, next_run_at=None, last_scheduled_for=after(60))
+
+    edited = changed(ran, JobChange(timing={"jitter_seconds": 86_400.0}), {}, now=after(61))
+
+    assert (edited.status, edited.next_run_at) == (JobStatus.COMPLETED, None)
+    with pytest.raises(InvalidSchedule):
+        changed(edited, JobChange(status=JobStatus.ACTIVE), {}, now=after(62))
+
+
+def test_a_slot_that_was_had_is_not_due_again_with_another_jitter_after_a_pause() -> None:
+    paused = replace(
+        created(cron_expression="0 * * * *", jitter_seconds=3_000.0), status=JobStatus.PAUSED, last_scheduled_for=NOON
+    )
+
+    resumed = changed(paused, JobChange(status=JobStatus.ACTIVE), {}, now=after(1))
+
+    assert resumed.next_run_at is not None
+    assert resumed.next_run_at >= after(3_600)
 
 
 def test_taking_the_start_away_goes_back_to_the_grid_of_the_creation() -> None:

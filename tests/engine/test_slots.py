@@ -12,8 +12,18 @@ from engine.calendars import Calendar, Weekday, days_off
 from engine.cron import CronSchedule
 from engine.errors import InvalidSchedule, UnknownCalendar
 from engine.jitter import Jitter
-from engine.schedule import DateSchedule, IntervalSchedule, Schedule, Window
-from engine.slots import basic_schedule, excluding_calendar, first_slot, mover, schedule_from, schedule_of, why_never
+from engine.schedule import DateSchedule, IntervalSchedule, Schedule, Window, slots_between
+from engine.slots import (
+    basic_schedule,
+    excluding_calendar,
+    first_slot,
+    latest_to_run,
+    mover,
+    origin,
+    schedule_from,
+    schedule_of,
+    why_never,
+)
 from engine.timing import DstGap, DstOverlap, OnExcluded, Timing
 from tests.engine.listings import THE_END, listed
 from tests.factories import NOON, make_calendar, make_job, make_timing
@@ -67,9 +77,46 @@ def test_window_jitter_and_calendars_are_put_around_any_kind_in_this_order() -> 
     )
 
     off = days_off(Timing(exclude_calendars=("weekend", "feast")), CALENDARS)
-    jitter = Jitter(Window(DateSchedule(NOON + HOUR), NOON, NOON + DAY), 60.0, JOB, NOON + DAY)
-    assert whole == Window(NextBusinessDay(jitter, off, "Europe/Berlin"), None, NOON + DAY)
-    assert mover(whole) == NextBusinessDay(jitter, off, "Europe/Berlin")
+    moving = NextBusinessDay(Window(DateSchedule(NOON + HOUR), NOON, NOON + DAY), off, "Europe/Berlin")
+    assert whole == Jitter(Window(moving, None, NOON + DAY), 60.0, JOB, NOON + DAY)
+    assert mover(whole) == moving
+
+
+def test_calendars_go_by_the_slot_before_jitter() -> None:
+    spread = schedule(
+        cron_expression="0 9 * * *",
+        jitter_seconds=600.0,
+        exclude_calendars=("weekend",),
+        on_excluded=OnExcluded.NEXT_BUSINESS_DAY,
+    )
+    monday = datetime(2026, 11, 30, tzinfo=UTC)
+
+    slots = list(slots_between(spread, monday, monday + DAY, at_most=10))
+
+    assert [origin(spread, slot) for slot in slots] == [monday + 9 * HOUR]
+
+
+@pytest.mark.parametrize(
+    ("hours_down", "runs"), [(4, 0), (28, 0), (52, 0), (76, 72)], ids=["Friday", "Saturday", "Sunday", "Monday"]
+)
+def test_of_the_due_slots_the_latest_that_is_on_no_day_off_is_to_run(hours_down: int, runs: int) -> None:
+    timing = Timing(cron_expression="0 9 * * *", exclude_calendars=("weekend",))
+    friday = datetime(2026, 11, 27, 9, tzinfo=UTC)
+    daily = schedule(cron_expression="0 9 * * *", exclude_calendars=("weekend",))
+
+    found = latest_to_run(timing, daily, days_off(timing, CALENDARS), friday, friday + hours_down * HOUR)
+
+    assert found == friday + runs * HOUR
+
+
+def test_if_all_due_slots_are_on_days_off_the_latest_stands_for_them() -> None:
+    timing = Timing(cron_expression="0 9 * * *", exclude_calendars=("weekend",))
+    saturday = datetime(2026, 11, 28, 9, tzinfo=UTC)
+    daily = schedule(cron_expression="0 9 * * *", exclude_calendars=("weekend",))
+
+    found = latest_to_run(timing, daily, days_off(timing, CALENDARS), saturday, saturday + 30 * HOUR)
+
+    assert found == saturday + DAY
 
 
 def test_a_schedule_moves_slots_only_if_it_is_told_so() -> None:
