@@ -43,3 +43,6 @@ MAX_IGNORED_EVENTS_TOLD = 50
 
 MAX_SHOWN_EVENT_TEXT_LENGTH = 80
 """Characters of a value from an iCalendar text, where it is shown."""
+
+MAX_COMPARED_LENGTH = 64
+"""Characters of an unknown field's name that are compared with those of known ones."""

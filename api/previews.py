@@ -1,5 +1,6 @@
 """What a schedule will do: the question that clients ask, and the answer."""
 
+import difflib
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -8,9 +9,12 @@ from fastapi import Query
 from fastapi.responses import Response
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from api.error_bodies import safe_text
+from api.limits import MAX_COMPARED_LENGTH, MAX_ERROR_ENTRIES
+from api.responses import JobView
 from api.schedule_fields import Instant, OneSchedule, not_boolean
 from engine.limits import DEFAULT_PREVIEWED_SLOTS, MAX_PREVIEWED_SLOTS
-from engine.preview import DstNote, Preview, PreviewedSlot
+from engine.preview import DstNote, Preview, PreviewedSlot, ScheduleWarning
 
 NIGHTLY: dict[str, Any] = {"cron_expression": "30 2 * * *", "timezone": "America/New_York", "count": 5}
 
@@ -20,15 +24,31 @@ WantedCount = Annotated[int, Query(ge=1, le=MAX_PREVIEWED_SLOTS, description="Sl
 
 
 class SchedulePreview(OneSchedule):
-    """A schedule that is not saved: the fields of a job that say when, and how far to look. Null means absent."""
+    """A schedule that is not saved: the fields of a job that say when, and how far to look. Null means absent.
 
-    model_config = ConfigDict(json_schema_extra={"examples": [NIGHTLY, ONCE]})
+    The other fields of a job change nothing here; unknown ones are told in the warnings.
+    """
+
+    model_config = ConfigDict(extra="allow", json_schema_extra={"examples": [NIGHTLY, ONCE]})
 
     after: Instant | None = Field(default=None, description="Slots after this instant; now by default")
     count: Annotated[int, Field(ge=1, le=MAX_PREVIEWED_SLOTS), BeforeValidator(not_boolean)] | None = Field(
         default=None, description=f"Slots in the answer, {DEFAULT_PREVIEWED_SLOTS} by default"
     )
     job_id: UUID | None = Field(default=None, description="The job on whose id the H of a cron expression depends")
+
+    def unknown_fields(self) -> list[ScheduleWarning]:
+        """A warning for each of the first fields that mean nothing, neither here nor in a job."""
+        unknown = [name for name in self.model_extra or {} if name not in JobView.model_fields]
+        return [_unknown_field(name) for name in unknown[:MAX_ERROR_ENTRIES]]
+
+
+def _unknown_field(name: str) -> ScheduleWarning:
+    close = difflib.get_close_matches(name[:MAX_COMPARED_LENGTH], SchedulePreview.model_fields, n=1)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    return ScheduleWarning(
+        "unknown_field", safe_text(f'"{name}" is no field of a schedule, and changes nothing{meant}')
+    )
 
 
 class SlotView(BaseModel):

@@ -1,5 +1,6 @@
 """The routes that show what a schedule will do, before and after it is saved. They change nothing."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
@@ -37,7 +38,7 @@ def preview_schedule(body: UnsavedSchedule, service: TheService) -> Response:
     preview = service.scheduler.forecast.of_timing(
         body.timing(), after=body.after, count=body.count or DEFAULT_PREVIEWED_SLOTS, job_id=body.job_id
     )
-    return preview_answer(preview)
+    return preview_answer(replace(preview, warnings=(*body.unknown_fields(), *preview.warnings)))
 
 
 @router.get(

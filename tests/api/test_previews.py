@@ -254,3 +254,34 @@ def test_a_thousand_slots_are_written_fast() -> None:
     assert len(answer.body) > 100_000
     # Some 6 ms on a quiet machine.
     assert time.thread_time() - begun < 0.2
+
+
+def test_a_field_that_is_none_of_a_schedule_is_told_with_what_may_have_been_meant(client: TestClient) -> None:
+    found = preview(client, cron_expression="0 9 * * *", time_zone="Europe/Berlin", name="a job", job_metadata={})
+
+    assert [warning for warning in found["warnings"] if warning["code"] == "unknown_field"] == [
+        {
+            "code": "unknown_field",
+            "message": '"time_zone" is no field of a schedule, and changes nothing; did you mean timezone?',
+        }
+    ]
+
+
+def test_of_many_unknown_fields_the_first_are_told(client: TestClient) -> None:
+    found = preview(client, interval_seconds=60, **{f"{number}" * 500: number for number in range(10, 40)})
+
+    assert len([warning for warning in found["warnings"] if warning["code"] == "unknown_field"]) == 20
+
+
+def test_a_paused_or_completed_job_is_previewed_with_what_it_is(client: TestClient, node: Node) -> None:
+    body = {"name": "once", "function_name": "print_hello", "run_at": "2026-01-01T12:00:10Z"}
+    paused = client.post("/jobs", json=interval_job(status="paused")).json()
+    once = client.post("/jobs", json=body).json()
+    node.advance(20)
+
+    (paused_warning, *_), (once_warning,) = (
+        client.get(f"/jobs/{job['id']}/next").json()["warnings"] for job in (paused, once)
+    )
+
+    assert (paused_warning["code"], once_warning["code"]) == ("paused", "completed")
+    assert client.get(f"/jobs/{once['id']}/next").json()["slots"] == []
