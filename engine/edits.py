@@ -1,16 +1,24 @@
 """What a request makes of a job: pure, so that an edit that loses to a claim can simply be made again."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from engine.calendars import Calendars
-from engine.errors import InvalidStatus
+from engine.errors import InvalidStatus, UnknownFunction
 from engine.nouns import Job, JobStatus
 from engine.requests import JobChange, JobDraft
 from engine.slots import first_slot, schedule_of
+from registry import JobFunction
 
 SETTABLE = frozenset({JobStatus.ACTIVE, JobStatus.PAUSED})
+
+
+def require_function(functions: Mapping[str, JobFunction], name: str) -> None:
+    """Raises UnknownFunction if no function of this name is registered in this process."""
+    if name not in functions:
+        raise UnknownFunction(name)
 
 
 def new_job(draft: JobDraft, calendars: Calendars, *, job_id: UUID, now: datetime) -> Job:

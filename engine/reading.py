@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from engine.calendars import Calendars, listed_names
-from engine.errors import StoreUnavailable
+from engine.errors import JobNotFound, StoreUnavailable
 from engine.limits import OVERDUE_BATCH
 from engine.nouns import Job
 from engine.ports import Store
@@ -24,6 +24,14 @@ def read_jobs(store: Store, job_ids: Sequence[UUID]) -> tuple[dict[UUID, Job], d
     # A row that someone edited by hand, or that another release wrote: which it is, reading one by one will show.
     except Exception:  # noqa: BLE001 - returned below, of the job that raises it
         return _read_one_by_one(store, job_ids)
+
+
+def existing_job(store: Store, job_id: UUID) -> Job:
+    """The job of this id. Raises JobNotFound."""
+    job = store.job(job_id)
+    if job is None:
+        raise JobNotFound
+    return job
 
 
 def calendars_of(store: Store, jobs: Iterable[Job]) -> Calendars:

@@ -11,8 +11,8 @@ from engine.agenda import Agenda
 from engine.calendar_book import CalendarBook
 from engine.calendars import Calendars
 from engine.dispatcher import Dispatcher, log_missed
-from engine.edits import changed, new_job, replaced, rescheduled
-from engine.errors import JobNotFound, NotScheduling, StoreUnavailable, UnknownFunction
+from engine.edits import changed, new_job, replaced, require_function, rescheduled
+from engine.errors import JobNotFound, NotScheduling, StoreUnavailable
 from engine.gate import StartGate
 from engine.health import HealthCheck
 from engine.limits import (
@@ -26,7 +26,7 @@ from engine.nouns import Dropping, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
 from engine.preview.forecast import Forecast
-from engine.reading import named_calendars, overdue_jobs, read_jobs
+from engine.reading import existing_job, named_calendars, overdue_jobs, read_jobs
 from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_orphans
 from engine.requests import Health, JobChange, JobDraft
 from engine.runner import Runner
@@ -136,7 +136,7 @@ class Scheduler:
 
     def create_job(self, draft: JobDraft) -> Job:
         """Keep and schedule a new job. Raises UnknownFunction, InvalidSchedule, InvalidStatus, StoreUnavailable."""
-        self._require_function(draft.function_name)
+        require_function(self.functions, draft.function_name)
         job = new_job(draft, self._calendars_of(draft.timing), job_id=self._new_id(), now=self._clock.now())
         try:
             self._store.add_job(job)
@@ -149,7 +149,7 @@ class Scheduler:
 
     def replace_job(self, job_id: UUID, draft: JobDraft) -> Job:
         """Make the job what the draft says. Raises JobNotFound and whatever create_job raises."""
-        self._require_function(draft.function_name)
+        require_function(self.functions, draft.function_name)
 
         def edit(job: Job, now: datetime) -> Job:
             return replaced(job, draft, self._calendars_of(draft.timing), now=now)
@@ -159,7 +159,7 @@ class Scheduler:
     def change_job(self, job_id: UUID, change: JobChange) -> Job:
         """Change the fields that are named. Raises JobNotFound and whatever create_job raises."""
         if change.function_name is not None:
-            self._require_function(change.function_name)
+            require_function(self.functions, change.function_name)
 
         def edit(job: Job, now: datetime) -> Job:
             calendars = self._calendars_of(job.timing.with_changes(change.timing))
@@ -208,8 +208,8 @@ class Scheduler:
         """
         if self._agenda.is_stopped:
             raise NotScheduling
-        job = self._existing(job_id)
-        self._require_function(job.function_name)
+        job = existing_job(self._store, job_id)
+        require_function(self.functions, job.function_name)
         return self._manual_runs.start(job)
 
     def is_orphaned(self, job: Job) -> bool:
@@ -235,7 +235,7 @@ class Scheduler:
 
     def _edit(self, job_id: UUID, edit: Edit, *, event: str) -> Job:
         for _ in range(MAX_EDIT_TRIES):
-            job = self._existing(job_id)
+            job = existing_job(self._store, job_id)
             now = self._clock.now()
             edited = edit(job, now)
             if edited is job:
@@ -349,13 +349,3 @@ class Scheduler:
     def _forget(self, job_id: UUID) -> None:
         self._gate.revoke(job_id, reason="the job was deleted before the run started")
         self._agenda.remove(job_id)
-
-    def _existing(self, job_id: UUID) -> Job:
-        job = self._store.job(job_id)
-        if job is None:
-            raise JobNotFound
-        return job
-
-    def _require_function(self, name: str) -> None:
-        if name not in self.functions:
-            raise UnknownFunction(name)

@@ -56,7 +56,6 @@ class CronExpression:
     """
 
     text: str
-    has_seconds: bool
     second: FieldValues
     minute: FieldValues
     hour: FieldValues
@@ -116,7 +115,6 @@ def _parse(expression: str, job_id: UUID) -> CronExpression:
     )
     return CronExpression(
         text=expression,
-        has_seconds=len(texts) == 6,
         second=second,
         minute=minute,
         hour=hour,

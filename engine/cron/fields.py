@@ -61,7 +61,7 @@ class FieldValues:
 
     `values` are plain numbers. The others say more than a number can: of the day of month `is_last` (L),
     `is_last_business_day` (LW) and `nearest` (15W); of the day of week `nth`, pairs of a weekday and its number in the
-    month (5#3) or LAST (5L). `star_steps` are the n of */n.
+    month (5#3) or LAST (5L).
     """
 
     field: Field
@@ -71,7 +71,6 @@ class FieldValues:
     is_last_business_day: bool = False
     nearest: frozenset[int] = frozenset()
     nth: frozenset[tuple[int, int]] = frozenset()
-    star_steps: tuple[int, ...] = ()
     is_hashed: bool = False
 
     @property
@@ -102,7 +101,6 @@ class _Reading:
     is_last_business_day: bool = False
     nearest: set[int] = dataclasses.field(default_factory=set)
     nth: set[tuple[int, int]] = dataclasses.field(default_factory=set)
-    star_steps: list[int] = dataclasses.field(default_factory=list)
     is_hashed: bool = False
 
     def finished(self) -> FieldValues:
@@ -115,7 +113,6 @@ class _Reading:
             is_last_business_day=self.is_last_business_day,
             nearest=frozenset(self.nearest),
             nth=frozenset(self.nth),
-            star_steps=tuple(self.star_steps),
             is_hashed=self.is_hashed,
         )
 
@@ -141,8 +138,6 @@ def _read_range(reading: _Reading, element: str, match: re.Match[str]) -> None:
     first, last = _bounds(reading.field, element, match)
     step = _step(reading.field, element, match, last - first + 1)
     reading.values.update(range(first, last + 1, step))
-    if match["star"] and step > 1:
-        reading.star_steps.append(step)
 
 
 def _read_hashed(reading: _Reading, element: str, match: re.Match[str]) -> None:
@@ -157,7 +152,6 @@ def _read_hashed(reading: _Reading, element: str, match: re.Match[str]) -> None:
     else:
         step = _step(field, element, match, width)
         reading.values.update(range(first + spread % step, last + 1, step))
-        reading.star_steps.append(step)
     reading.is_hashed = True
 
 

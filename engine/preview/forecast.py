@@ -8,15 +8,14 @@ from uuid import UUID
 
 from engine.calendars import Calendars, DaysOff, days_off
 from engine.cron import NO_JOB, CronSchedule
-from engine.edits import changed, new_job, replaced
-from engine.errors import JobNotFound, UnknownFunction
+from engine.edits import changed, new_job, replaced, require_function
 from engine.limits import DEFAULT_PREVIEWED_SLOTS
 from engine.nouns import Job, JobStatus
 from engine.ports import Clock, Store
 from engine.preview.description import describe
 from engine.preview.lint import lint
 from engine.preview.values import DstNote, Preview, PreviewedSlot, ScheduleWarning
-from engine.reading import named_calendars
+from engine.reading import existing_job, named_calendars
 from engine.requests import JobChange, JobDraft
 from engine.schedule import MICROSECOND, Schedule
 from engine.slots import basic_schedule, excluding_calendar, mover, origin, schedule_from
@@ -57,27 +56,27 @@ class Forecast:
 
     def of_job(self, job_id: UUID, *, count: int) -> Preview:
         """Of a job from its next slot on; of a paused one as if it were resumed now. Raises JobNotFound."""
-        return self._of(self._existing(job_id), count=count)
+        return self._of(existing_job(self._store, job_id), count=count)
 
     def of_creation(self, draft: JobDraft) -> Preview:
         """Of the job that the draft would make. Raises what creating it would raise."""
-        self._require_function(draft.function_name)
+        require_function(self._functions, draft.function_name)
         # The id that the job would get is not known.
         job = new_job(draft, self._calendars(draft.timing), job_id=NO_JOB, now=self._clock.now())
         return self._of(job, count=DEFAULT_PREVIEWED_SLOTS, has_id=False)
 
     def of_replacement(self, job_id: UUID, draft: JobDraft) -> Preview:
         """Of what replacing the job would make of it. Raises what replacing it would raise."""
-        self._require_function(draft.function_name)
-        job = self._existing(job_id)
+        require_function(self._functions, draft.function_name)
+        job = existing_job(self._store, job_id)
         edited = replaced(job, draft, self._calendars(draft.timing), now=self._clock.now())
         return self._of(edited, count=DEFAULT_PREVIEWED_SLOTS)
 
     def of_change(self, job_id: UUID, change: JobChange) -> Preview:
         """Of what changing the job would make of it. Raises what changing it would raise."""
         if change.function_name is not None:
-            self._require_function(change.function_name)
-        job = self._existing(job_id)
+            require_function(self._functions, change.function_name)
+        job = existing_job(self._store, job_id)
         timing = job.timing.with_changes(change.timing)
         edited = changed(job, change, self._calendars(timing), now=self._clock.now())
         return self._of(edited, count=DEFAULT_PREVIEWED_SLOTS)
@@ -111,16 +110,6 @@ class Forecast:
 
     def _calendars(self, timing: Timing) -> Calendars:
         return named_calendars(self._store, timing.exclude_calendars)
-
-    def _existing(self, job_id: UUID) -> Job:
-        job = self._store.job(job_id)
-        if job is None:
-            raise JobNotFound
-        return job
-
-    def _require_function(self, name: str) -> None:
-        if name not in self._functions:
-            raise UnknownFunction(name)
 
 
 def look_ahead(outlook: Outlook, calendars: Calendars, *, count: int) -> Preview:
