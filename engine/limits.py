@@ -123,3 +123,9 @@ RECORDING_SECONDS_AT_STOP = 5.0
 
 OVERDUE_BATCH = 500
 """Overdue jobs read in one go: at start, where they are moved on, and when all jobs are deleted."""
+
+MAX_REASON_LENGTH = 1_000
+"""Characters of a reason that somebody outside gives: a function for its Cancel, a person for a pause."""
+
+MAX_RETRY_DELAY_SECONDS = 7 * 86_400.0
+"""A week: what is to be tried again later than that is a schedule of its own."""

@@ -2,18 +2,22 @@
 
 from registry.context import RunContext
 from registry.errors import DuplicateFunction, ModuleNotLoaded, RegistryError, UnsuitableFunction
-from registry.function import JobFunction, Parameter
+from registry.function import JobFunction, Lane, Parameter
 from registry.functions import JOB_REGISTRY, FunctionRegistry, register_job
+from registry.interrupts import Cancel, Retry
 from registry.loading import load_modules, load_package
 
 __all__ = [
     "JOB_REGISTRY",
+    "Cancel",
     "DuplicateFunction",
     "FunctionRegistry",
     "JobFunction",
+    "Lane",
     "ModuleNotLoaded",
     "Parameter",
     "RegistryError",
+    "Retry",
     "RunContext",
     "UnsuitableFunction",
     "load_modules",

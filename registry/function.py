@@ -2,14 +2,28 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from registry.errors import UnsuitableFunction
 
+
+class Lane(StrEnum):
+    """Where a function is called: in a thread of the pool, in a worker process, or on the loop of coroutines."""
+
+    THREAD = "thread"
+    PROCESS = "process"
+    LOOP = "loop"
+
+
 OFFERED_ARGUMENTS = ("job_id", "job_metadata", "run")
 """The keyword arguments a function may take; `job_id` it must take."""
+
+ISOLATIONS = (Lane.THREAD.value, Lane.PROCESS.value)
+"""What `isolation` may be; a coroutine function has a lane of its own, or a process."""
 
 WANTED = "a function is called as f(job_id=...), and gets job_metadata=... and run=... if it takes them"
 
@@ -27,7 +41,8 @@ class Parameter:
 class JobFunction:
     """A callable known by `name`. Its signature is read once, when it is registered.
 
-    `is_definition` says that `defined_at` is where it is defined, not only where it was registered.
+    `is_definition` says that `defined_at` is where it is defined, not only where it was registered. An exception of
+    one of `final_errors` is not worth another attempt.
     """
 
     name: str
@@ -38,6 +53,8 @@ class JobFunction:
     defined_at: str
     is_definition: bool
     replaceable: bool
+    lane: Lane = Lane.THREAD
+    final_errors: tuple[type[BaseException], ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, with whatever it is given."""
@@ -49,7 +66,13 @@ class JobFunction:
 
 
 def describe_function(
-    name: str, function: Callable[..., Any], *, replaceable: bool, registered_at: str | None = None
+    name: str,
+    function: Callable[..., Any],
+    *,
+    replaceable: bool,
+    registered_at: str | None = None,
+    isolation: str = "thread",
+    final_errors: tuple[type[BaseException], ...] = (),
 ) -> JobFunction:
     """Read the signature of `function`; raises UnsuitableFunction if it cannot be called by the service.
 
@@ -58,7 +81,7 @@ def describe_function(
     written = _as_written(function)
     place = _place_of(written)
     signature = _signature_of(name, function, place)
-    _refuse_asynchronous(name, function, place)
+    _refuse_generator(name, function, place)
     _refuse_uncallable(name, signature, place)
     _refuse_narrow_wrapper(name, function, signature, place)
     is_definition = _is_definition(function, written)
@@ -71,6 +94,8 @@ def describe_function(
         defined_at=place if is_definition or registered_at is None else registered_at,
         is_definition=is_definition,
         replaceable=replaceable,
+        lane=_lane_of(name, function, isolation, place),
+        final_errors=_errors(name, final_errors, place),
     )
 
 
@@ -110,19 +135,62 @@ def _signature_of(name: str, function: Any, place: str) -> inspect.Signature:
         raise UnsuitableFunction(f'job function "{name}" ({place}) has no readable signature: {WANTED}') from error
 
 
-def _refuse_asynchronous(name: str, function: Any, place: str) -> None:
-    # Not what a decorator wraps: one that runs a coroutine to its end, with asyncio.run, makes a fine job function.
-    call = function if inspect.isroutine(function) or isinstance(function, functools.partial) else _call_of(function)
+def _what_runs(function: Any) -> Any:
+    # Not what a decorator wraps: one that runs a coroutine to its end, with asyncio.run, is a plain function.
+    return function if inspect.isroutine(function) or isinstance(function, functools.partial) else _call_of(function)
+
+
+def _refuse_generator(name: str, function: Any, place: str) -> None:
+    call = _what_runs(function)
     kinds = {
-        "a coroutine function": inspect.iscoroutinefunction(call),
         "an asynchronous generator": inspect.isasyncgenfunction(call),
         "a generator": inspect.isgeneratorfunction(call),
     }
     for kind, applies in kinds.items():
         if applies:
             raise UnsuitableFunction(
-                f'job function "{name}" ({place}) is {kind}: calling it would run nothing; use a plain def'
+                f'job function "{name}" ({place}) is {kind}: calling it would run nothing; use a plain def or async def'
             )
+
+
+def _lane_of(name: str, function: Any, isolation: str, place: str) -> Lane:
+    if isolation not in ISOLATIONS:
+        raise UnsuitableFunction(
+            f'job function "{name}" ({place}) has isolation={isolation!r}: '
+            f"{' or '.join(map(repr, ISOLATIONS))} is wanted"
+        )
+    if isolation == Lane.PROCESS:
+        _refuse_unfindable(name, function, place)
+        return Lane.PROCESS
+    return Lane.LOOP if inspect.iscoroutinefunction(_what_runs(function)) else Lane.THREAD
+
+
+def _refuse_unfindable(name: str, function: Any, place: str) -> None:
+    """A worker process imports the function's module and finds it there by its name; a closure is not found."""
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    # The name itself is bound only once the decorator has returned.
+    is_at_top_level = (
+        inspect.isfunction(function)
+        and function.__qualname__.isidentifier()
+        and module is not None
+        and function.__globals__ is vars(module)
+    )
+    if not is_at_top_level:
+        raise UnsuitableFunction(
+            f'job function "{name}" ({place}) has isolation="process", for which a worker process must find it by '
+            "name: a function that is written with def at the top level of a module is wanted"
+        )
+
+
+def _errors(name: str, given: Any, place: str) -> tuple[type[BaseException], ...]:
+    errors = given if isinstance(given, tuple) else (given,)
+    for error in errors:
+        if not (isinstance(error, type) and issubclass(error, BaseException)):
+            raise UnsuitableFunction(
+                f'job function "{name}" ({place}) has {error!r} among its final_errors: '
+                "classes of exceptions are wanted"
+            )
+    return errors
 
 
 def _refuse_uncallable(name: str, signature: inspect.Signature, place: str) -> None:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from registry.errors import DuplicateFunction, UnsuitableFunction
 from registry.function import JobFunction, describe_function
@@ -35,6 +35,8 @@ class FunctionRegistry(Mapping[str, JobFunction]):
         *,
         replaceable: bool = False,
         registered_at: str | None = None,
+        isolation: str = "thread",
+        final_errors: tuple[type[BaseException], ...] = (),
     ) -> JobFunction:
         """Make `function` known as `name`.
 
@@ -42,7 +44,14 @@ class FunctionRegistry(Mapping[str, JobFunction]):
         come again (a module that is reloaded). `registered_at` is the place that says so, for what is no definition.
         Raises DuplicateFunction and UnsuitableFunction.
         """
-        described = describe_function(name, function, replaceable=replaceable, registered_at=registered_at)
+        described = describe_function(
+            name,
+            function,
+            replaceable=replaceable,
+            registered_at=registered_at,
+            isolation=isolation,
+            final_errors=final_errors,
+        )
         known = self._functions.get(name)
         if known is None or known.replaceable or _is_same(known, described):
             self._functions[name] = described
@@ -58,12 +67,22 @@ JOB_REGISTRY = FunctionRegistry()
 """The functions of this process. Jobs name them; nothing else of a caller's is ever called."""
 
 
-def register_job(name: str, *, replaceable: bool = False) -> Callable[[F], F]:
+def register_job(
+    name: str,
+    *,
+    replaceable: bool = False,
+    isolation: Literal["thread", "process"] = "thread",
+    final_errors: type[BaseException] | tuple[type[BaseException], ...] = (),
+) -> Callable[[F], F]:
     """Make the decorated function available to jobs as `name`.
 
-    The function is called as `f(job_id=..., job_metadata=..., run=...)`, each of the last two only if it takes it, in
-    a thread of the pool. What it returns is kept as the run's result if it can be written as JSON. `replaceable` marks
-    an example that yields to another function of the same name. Raises DuplicateFunction and UnsuitableFunction.
+    The function is called as `f(job_id=..., job_metadata=..., run=...)`, each of the last two only if it takes it. What
+    it returns is kept as the run's result if it can be written as JSON.
+
+    A plain function is called in a thread of the pool, an `async def` on one loop with all others; with
+    `isolation="process"` either is called in a worker process, which can be killed. Exceptions of `final_errors` are
+    not worth another attempt: the job's `max_retries` do not apply to them. `replaceable` marks an example that yields
+    to another function of the same name. Raises DuplicateFunction and UnsuitableFunction.
     """
     given: object = name  # a decorator without brackets is given the function
     if not isinstance(given, str) or not 0 < len(name) <= MAX_FUNCTION_NAME_LENGTH or not name.isprintable():
@@ -75,7 +94,14 @@ def register_job(name: str, *, replaceable: bool = False) -> Callable[[F], F]:
     def remember(function: F) -> F:
         caller = sys._getframe(1)
         registered_at = f"{caller.f_code.co_filename}:{caller.f_lineno}"
-        JOB_REGISTRY.register(name, function, replaceable=replaceable, registered_at=registered_at)
+        JOB_REGISTRY.register(
+            name,
+            function,
+            replaceable=replaceable,
+            registered_at=registered_at,
+            isolation=isolation,
+            final_errors=final_errors if isinstance(final_errors, tuple) else (final_errors,),
+        )
         return function
 
     return remember

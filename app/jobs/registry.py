@@ -1,5 +1,5 @@
 """What job modules import: `from app.jobs.registry import register_job`."""
 
-from registry import JOB_REGISTRY, RunContext, register_job
+from registry import JOB_REGISTRY, Cancel, Retry, RunContext, register_job
 
-__all__ = ["JOB_REGISTRY", "RunContext", "register_job"]
+__all__ = ["JOB_REGISTRY", "Cancel", "Retry", "RunContext", "register_job"]

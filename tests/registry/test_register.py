@@ -26,7 +26,7 @@ def test_a_function_is_registered_with_a_name_alone(known: FunctionRegistry) -> 
 
 
 @pytest.mark.parametrize("arguments", [{"replaceable": False}, {"replaceable": True}])
-def test_a_function_is_registered_with_other_arguments(known: FunctionRegistry, arguments: dict[str, bool]) -> None:
+def test_a_function_is_registered_with_other_arguments(known: FunctionRegistry, arguments: dict[str, Any]) -> None:
     @register_job("report", **arguments)
     def report(job_id: str) -> None: ...
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry import FunctionRegistry, JobFunction, Parameter, UnsuitableFunction, load_package, register_job
+from registry import FunctionRegistry, JobFunction, Lane, Parameter, UnsuitableFunction, load_package, register_job
+from registry.function import describe_function
 from tests.registry.conftest import Sources
 
 OFFERED = {"job_id": "an id", "job_metadata": {"a": 1}, "run": "a context"}
@@ -228,6 +229,9 @@ def test_a_decorator_that_runs_a_coroutine_to_its_end_makes_a_job_function() -> 
     assert described(report).call(job_id="one") == "one"
 
 
+narrow_partial = functools.partial(written("job_id, more"), more=1)
+
+
 class AsynchronousReport:
     async def __call__(self, job_id: str) -> None: ...
 
@@ -235,17 +239,53 @@ class AsynchronousReport:
 @pytest.mark.parametrize(
     ("function", "kind"),
     [
-        (written("job_id", before="async"), "a coroutine function"),
         (written("job_id", before="async", body="yield"), "an asynchronous generator"),
         (written("job_id", body="yield"), "a generator"),
-        (functools.partial(written("job_id, more", before="async"), more=1), "a coroutine function"),
-        (AsynchronousReport(), "a coroutine function"),
-        (AsynchronousReport().__call__, "a coroutine function"),
     ],
 )
 def test_a_function_whose_call_would_run_nothing_is_refused(function: Any, kind: str) -> None:
     with pytest.raises(UnsuitableFunction, match=rf"is {kind}: calling it would run nothing; use a plain def"):
         described(function)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        written("job_id", before="async"),
+        functools.partial(written("job_id, more", before="async"), more=1),
+        AsynchronousReport(),
+        AsynchronousReport().__call__,
+    ],
+)
+def test_a_coroutine_function_is_called_on_the_loop(function: Any) -> None:
+    assert described(function).lane is Lane.LOOP
+
+
+def at_top_level(job_id: str) -> None: ...
+
+
+def test_a_function_that_a_worker_process_can_find_may_be_called_in_one() -> None:
+    described = describe_function("report", at_top_level, replaceable=False, isolation="process")
+
+    assert described.lane is Lane.PROCESS
+
+
+@pytest.mark.parametrize("function", [written("job_id"), lambda job_id: None, AsynchronousReport(), narrow_partial])
+def test_a_function_that_a_worker_process_cannot_find_is_refused(function: Any) -> None:
+    with pytest.raises(UnsuitableFunction, match="at the top level of a module is wanted"):
+        describe_function("report", function, replaceable=False, isolation="process")
+
+
+def test_an_unknown_isolation_is_refused_with_what_is_wanted() -> None:
+    with pytest.raises(UnsuitableFunction, match="isolation='fork': 'thread' or 'process' is wanted"):
+        describe_function("report", at_top_level, replaceable=False, isolation="fork")
+
+
+def test_a_final_error_that_is_no_class_of_exceptions_is_refused() -> None:
+    not_a_class: Any = (ValueError, "KeyError")
+
+    with pytest.raises(UnsuitableFunction, match="'KeyError' among its final_errors"):
+        describe_function("report", at_top_level, replaceable=False, final_errors=not_a_class)
 
 
 def narrowed(function: Callable[..., Any]) -> Callable[..., Any]:
