@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import ConfigDict, Field
 
 from api.fields import FunctionName, Metadata, Name
+from api.policy_fields import PolicyFields
 from api.schedule_fields import OneSchedule, TimingFields
 from engine.nouns import JobStatus
 from engine.requests import JobChange, JobDraft
@@ -30,7 +31,7 @@ CHANGE: dict[str, Any] = {"interval_seconds": 15, "status": "paused"}
 STATUS_DESCRIPTION = '"active" or "paused"; another value only where the job has it already'
 
 
-class JobCreate(OneSchedule):
+class JobCreate(OneSchedule, PolicyFields):
     """A whole job. Exactly one of the three kinds of schedule; null means absent; unknown fields are ignored."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [INTERVAL_JOB, CRON_JOB]})
@@ -48,14 +49,15 @@ class JobCreate(OneSchedule):
             timing=self.timing(),
             metadata=self.job_metadata or {},
             status=self.status or JobStatus.ACTIVE,
+            policies=self.policies(),
         )
 
 
-class JobUpdate(TimingFields):
+class JobUpdate(TimingFields, PolicyFields):
     """The fields to change. A schedule of one kind clears the others.
 
-    Null resets a field of the window, the zone, the spread and the days off to its default; for all others it means
-    unchanged.
+    Null resets a policy, and a field of the window, the zone, the spread and the days off, to its default; for all
+    others it means unchanged.
     """
 
     model_config = ConfigDict(json_schema_extra={"examples": [CHANGE]})
@@ -73,4 +75,5 @@ class JobUpdate(TimingFields):
             timing=self.named_timing(),
             metadata=self.job_metadata,
             status=self.status,
+            policies=self.named_policies(),
         )

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from engine.nouns import Job, JobStatus, Run, RunError, RunState, Trigger
+from engine.policies import POLICY_NAMES, MisfirePolicy, OverlapPolicy, Policies
 from engine.requests import Health
 from engine.timing import DstGap, DstOverlap, OnExcluded
 from registry import JobFunction
@@ -31,6 +32,21 @@ class JobView(BaseModel):
     jitter_seconds: int | float
     exclude_calendars: list[str]
     on_excluded: OnExcluded
+    misfire_policy: MisfirePolicy
+    misfire_grace_seconds: int | float
+    max_catch_up: int
+    overlap_policy: OverlapPolicy
+    max_instances: int
+    max_retries: int
+    retry_delay_seconds: int | float
+    retry_backoff: int | float
+    retry_max_delay_seconds: int | float
+    retry_jitter: int | float
+    timeout_seconds: int | float | None
+    pause_after_failures: int | None
+    concurrency_key: str | None
+    concurrency_limit: int
+    priority: int
     job_metadata: dict[str, Any]
     status: JobStatus
     orphaned: bool
@@ -60,6 +76,7 @@ class JobView(BaseModel):
             jitter_seconds=_whole(timing.jitter_seconds),
             exclude_calendars=list(timing.exclude_calendars),
             on_excluded=timing.on_excluded,
+            **_policies(job.policies),
             job_metadata=job.metadata,
             status=job.status,
             orphaned=orphaned,
@@ -69,6 +86,12 @@ class JobView(BaseModel):
             created_at=job.created_at,
             updated_at=job.updated_at,
         )
+
+
+def _policies(policies: Policies) -> dict[str, Any]:
+    """Each by its name; whole numbers as a client writes them."""
+    given = {name: getattr(policies, name) for name in POLICY_NAMES}
+    return {name: _whole(value) if isinstance(value, float) else value for name, value in given.items()}
 
 
 def _whole(seconds: float) -> int | float:

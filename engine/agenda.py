@@ -1,7 +1,8 @@
 """What is due and how many runs there is room for: the small facts under the one condition (laws 5 and 7)."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,39 +11,69 @@ from engine.heap import DOUBT, DueHeap
 from engine.limits import MAX_CLAIM_BATCH, MAX_WAITING_MANUAL_RUNS
 from engine.nouns import DueHint
 from engine.ports import Clock
+from engine.ready import Ready
+from registry import JobFunction, Lane
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A hint that was handed out with a permit of `lane`.
+
+    `excused_seconds`: for so long there has been something due in the lane for which there was no room.
+    """
+
+    hint: DueHint
+    lane: Lane
+    excused_seconds: float
 
 
 class Agenda:
     """The heap and the permits. The timer thread waits here; any thread may push, remove and give back.
 
-    A permit is room for one run in the pool. The timer takes no more than are free; manual runs may overdraw by
+    A permit is room for one run in its lane. The timer takes no more than are free; manual runs may overdraw by
     MAX_WAITING_MANUAL_RUNS and then wait in the pool's queue, so that a full pool does not refuse them.
     """
 
-    def __init__(self, *, clock: Clock, permits: int, max_wait_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        permits: Mapping[Lane, int],
+        functions: Mapping[str, JobFunction],
+        max_wait_seconds: float,
+    ) -> None:
         self.condition = threading.Condition()
-        self.permits = permits
+        self.permits = dict(permits)
         self._clock = clock
+        self._functions = functions
         self._max_wait_seconds = max_wait_seconds
         self._heap = DueHeap()
-        self._free = permits
+        self._ready = Ready(self.lane_of)
+        self._free = dict(permits)
+        self._full_since: dict[Lane, float] = {}
         self._asleep_until: datetime | None = None
+        self._is_held = False
+        self._held_until: datetime | None = None
         self._is_stopped = False
 
-    @property
-    def free_permits(self) -> int:
-        """How many more runs the timer may claim."""
-        return max(self._free, 0)
+    def free_permits(self, lane: Lane) -> int:
+        """How many more runs the timer may claim there."""
+        return max(self._free[lane], 0)
 
     @property
     def scheduled_jobs(self) -> int:
-        """How many jobs have a due time."""
-        return len(self._heap)
+        """How many jobs, and runs that wait, have a due time."""
+        return len(self._heap) + len(self._ready)
 
     @property
     def is_stopped(self) -> bool:
         """Whether nothing is handed out any more."""
         return self._is_stopped
+
+    def lane_of(self, hint: DueHint) -> Lane:
+        """Where the function of the hint is called, as far as it is known."""
+        function = self._functions.get(hint.function_name or "")
+        return Lane.THREAD if function is None else function.lane
 
     def fill(self, hints: Iterable[DueHint]) -> None:
         """Push many at once, at start."""
@@ -57,15 +88,10 @@ class Agenda:
             self.condition.notify_all()
 
     def push(self, hint: DueHint) -> None:
-        """Remember when a job is due; wakes the timer if that is earlier than it would wake by itself."""
+        """Remember when a job, or a run that waits, is due; wakes the timer if it would wake later by itself."""
         with self.condition:
             self._heap.push(hint)
             self._wake_if_asleep_past(hint.due_at)
-
-    def push_next(self, job_id: UUID, *, due_at: datetime | None, version: int) -> None:
-        """Push a job's next slot, if it has one."""
-        if due_at is not None:
-            self.push(DueHint(job_id, due_at, version))
 
     def push_later(self, job_id: UUID, seconds: float) -> None:
         """Have the job looked at in a while, unless something is known of it by then: every version is newer than 0."""
@@ -75,6 +101,7 @@ class Agenda:
         """Forget a job that is paused, completed or deleted, unless something newer is known of it (law 2)."""
         with self.condition:
             self._heap.remove(job_id, up_to_version=up_to_version)
+            self._ready.discard(job_id)
 
     def hasten(self, job_id: UUID) -> None:
         """Have the timer look at the job now: what the store says of it is in doubt."""
@@ -82,10 +109,11 @@ class Agenda:
             self._heap.hasten(job_id, due_at=self._clock.now())
             self.condition.notify_all()
 
-    def take_due(self) -> list[DueHint]:
-        """Wait once, for a due job with a free permit, a notification, or the cap; hand out what is due by then.
+    def take_due(self) -> list[Taken]:
+        """Wait once, for something due with a free permit, a notification, or the cap; hand out what is due by then.
 
-        A permit is taken for each job handed out. Empty when nothing is due, the pool is full, or the agenda stopped.
+        A permit is taken for each hint handed out. Empty when nothing is due, the lanes are full, or the agenda is held
+        or stopped.
         """
         with self.condition:
             seconds = self._seconds_to_wait()
@@ -93,28 +121,53 @@ class Agenda:
                 self._asleep_until = self._clock.now() + timedelta(seconds=seconds)
                 self._clock.wait(self.condition, seconds)
                 self._asleep_until = None
-            return self._pop_due()
+            return self._take()
 
-    def overdraw(self) -> bool:
-        """Take a permit for a manual run; says whether a thread is free for it. Raises PoolFull if too many wait."""
+    def overdraw(self, lane: Lane) -> bool:
+        """Take a permit for a manual run; says whether there is room for it. Raises PoolFull if too many wait."""
         with self.condition:
-            if self._free <= -MAX_WAITING_MANUAL_RUNS:
+            if self._free[lane] <= -MAX_WAITING_MANUAL_RUNS:
                 raise PoolFull(f"{MAX_WAITING_MANUAL_RUNS} manual runs are waiting for a thread already")
-            self._free -= 1
-            return self._free >= 0
+            self._free[lane] -= 1
+            return self._free[lane] >= 0
 
-    def give_back(self, permits: int = 1) -> None:
+    def exchange(self, taken: Taken, lane: Lane) -> bool:
+        """Change the permit for one of another lane; False, and none is left, if there is no room in that."""
+        with self.condition:
+            self._return(taken.lane, 1)
+            if self._free[lane] <= 0:
+                return False
+            self._free[lane] -= 1
+            return True
+
+    def give_back(self, lane: Lane, permits: int = 1) -> None:
         """Return permits, each exactly once (law 7)."""
         with self.condition:
-            self._free += permits
-            if self._free > 0:
-                self.condition.notify_all()
+            self._return(lane, permits)
+
+    def hold(self, *, until: datetime | None) -> None:
+        """Hand nothing out until `release`: everything is paused. `until` is when the timer is to look at that."""
+        with self.condition:
+            self._is_held, self._held_until = True, until
+            self._full_since.clear()
+            self.condition.notify_all()
+
+    def release(self) -> None:
+        """Hand out again."""
+        with self.condition:
+            self._is_held, self._held_until = False, None
+            self.condition.notify_all()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether every permit is back."""
+        return all(self._free[lane] >= permits for lane, permits in self.permits.items())
 
     def wait_until_idle(self, seconds: float) -> bool:
         """Wait until every permit is back, at most that long; says whether it is so."""
         deadline = self._clock.monotonic() + seconds
         with self.condition:
-            while self._free < self.permits:
+            while not self.is_idle:
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     return False
@@ -128,20 +181,47 @@ class Agenda:
             self.condition.notify_all()
 
     def _seconds_to_wait(self) -> float:
-        head_due_at = self._heap.head_due_at()
         if self._is_stopped:
             return 0.0
-        if head_due_at is None or self._free <= 0:
+        if self._is_held:
+            return self._seconds_until(self._held_until)
+        if any(self._free[lane] > 0 and self._ready.has(lane) for lane in Lane):
+            return 0.0
+        # Also while the lanes are full: from when on something was due and had no room must be known.
+        return self._seconds_until(self._heap.head_due_at())
+
+    def _seconds_until(self, instant: datetime | None) -> float:
+        if instant is None:
             return self._max_wait_seconds
         # Subtracting first and capping then: a job due in the year 9999 must not reach the wait itself.
-        return min((head_due_at - self._clock.now()).total_seconds(), self._max_wait_seconds)
+        return min((instant - self._clock.now()).total_seconds(), self._max_wait_seconds)
 
-    def _pop_due(self) -> list[DueHint]:
-        if self._is_stopped or self._free <= 0:
+    def _take(self) -> list[Taken]:
+        if self._is_stopped or self._is_held:
             return []
-        due = self._heap.pop_due(self._clock.now(), at_most=min(self._free, MAX_CLAIM_BATCH))
-        self._free -= len(due)
-        return due
+        for hint in self._heap.pop_due(self._clock.now(), at_most=MAX_CLAIM_BATCH):
+            self._ready.add(hint)
+        return [taken for lane in Lane for taken in self._take_from(lane)]
+
+    def _take_from(self, lane: Lane) -> list[Taken]:
+        excused = self._seconds_full(lane)
+        hints = self._ready.take(lane, at_most=min(max(self._free[lane], 0), MAX_CLAIM_BATCH))
+        self._free[lane] -= len(hints)
+        if not self._ready.has(lane):
+            self._full_since.pop(lane, None)
+        else:
+            self._full_since.setdefault(lane, self._clock.monotonic())
+        return [Taken(hint, lane, excused) for hint in hints]
+
+    def _seconds_full(self, lane: Lane) -> float:
+        # On the monotonic clock: a machine that slept, or a wall clock set forward, is no full pool.
+        since = self._full_since.get(lane)
+        return 0.0 if since is None else self._clock.monotonic() - since
+
+    def _return(self, lane: Lane, permits: int) -> None:
+        self._free[lane] += permits
+        if self._free[lane] > 0:
+            self.condition.notify_all()
 
     def _wake_if_asleep_past(self, due_at: datetime) -> None:
         if self._asleep_until is not None and due_at < self._asleep_until:

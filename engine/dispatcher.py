@@ -7,19 +7,21 @@ from uuid import UUID
 
 import structlog
 
-from engine.agenda import Agenda
+from engine.agenda import Agenda, Taken
 from engine.calendars import Calendars
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
-from engine.nouns import Assignment, DueHint, Job, Run, RunState
+from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState
 from engine.planning import Plan, plan_claim
+from engine.policies import OverlapPolicy
 from engine.ports import Clock, Ids, Store
 from engine.quarantine import Quarantine
 from engine.reading import calendars_of, read_jobs
 from engine.recorder import Recorder
 from engine.run_path import as_text, run_keys
-from registry import JobFunction
+from engine.waiting import WaitingRuns
+from registry import JobFunction, Lane
 
 log = structlog.get_logger("scheduler.timer")
 
@@ -27,10 +29,28 @@ Start = Callable[[Assignment], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """A plan with the permit that it holds, if it is to start a run."""
+
+    plan: Plan
+    lane: Lane
+
+    @property
+    def run(self) -> Run | None:
+        """The run that it would start."""
+        return self.plan.advance.run
+
+    @property
+    def job_id(self) -> UUID:
+        """The job that it moves on."""
+        return self.plan.job.id
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """A claim of which nobody knows whether it was written, and when its job is to be looked at again."""
 
-    plan: Plan
+    claim: Claim
     look_again_after_seconds: float
 
 
@@ -38,6 +58,7 @@ class Dispatcher:
     """Claims what is due and starts it. Used by the timer thread only.
 
     Each hint comes with a permit; whatever becomes of the hint, its permit ends with a started run or goes back.
+    `resume` ends the pause of a job whose time has come; `supersede` ends the runs of a job that a later one replaces.
     """
 
     def __init__(  # noqa: PLR0913 - the parts it joins, each once
@@ -52,6 +73,8 @@ class Dispatcher:
         node: UUID,
         new_id: Ids,
         start: Start,
+        resume: Callable[[UUID], object],
+        supersede: Callable[[Run], None],
     ) -> None:
         self._store = store
         self._agenda = agenda
@@ -62,66 +85,120 @@ class Dispatcher:
         self._node = node
         self._new_id = new_id
         self._start = start
+        self._resume = resume
+        self._supersede = supersede
         self._in_doubt: list[Doubt] = []
         self._suspects: set[UUID] = set()
         self._quarantine = Quarantine()
+        self._waiting = WaitingRuns(
+            store=store,
+            agenda=agenda,
+            gate=gate,
+            recorder=recorder,
+            clock=clock,
+            functions=functions,
+            node=node,
+            start=start,
+        )
 
-    def dispatch(self, hints: Sequence[DueHint]) -> None:
-        """Claim and start the jobs of the hints. Raises what the store raises; they come up again by themselves."""
-        if not hints:
-            return
+    def dispatch(self, due: Sequence[Taken]) -> None:
+        """Claim and start what is due. Raises what the store raises; it comes up again by itself."""
+        waiting = [taken for taken in due if taken.hint.run_id is not None]
         try:
-            plans = self._plan(hints)
+            self._dispatch_jobs([taken for taken in due if taken.hint.run_id is None])
         except Exception:
-            self._agenda.give_back(len(hints))
-            for hint in hints:
-                self._agenda.push(hint)
+            self._waiting.put_back(waiting)
             raise
-        self._agenda.give_back(len(hints) - len(plans))
-        batches = list(self._batches(plans))
-        while batches:
-            try:
-                self._claim(batches.pop(0))
-            except Exception:
-                self._give_up([plan for batch in batches for plan in batch])
-                raise
+        self._waiting.dispatch(waiting)
 
     def settle_doubt(self) -> None:
         """Find out what became of claims that raised, by the ids of their runs: their commit is never assumed."""
+        self._waiting.settle_doubt()
         if not self._in_doubt:
             return
-        run_ids = [doubt.plan.run.id for doubt in self._in_doubt]
+        run_ids = [run.id for doubt in self._in_doubt if (run := doubt.claim.run) is not None]
         on_record = self._store.running_run_ids(run_ids)
         doubts, self._in_doubt = self._in_doubt, []
         # While the database is away nothing is on record, try after try: that is told once, by the loop.
         if on_record:
             log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record))
         for doubt in doubts:
-            plan = doubt.plan
-            self._conclude(plan, plan.run if plan.run.id in on_record else None)
-            self._agenda.push_later(plan.job.id, doubt.look_again_after_seconds)
+            run = doubt.claim.run
+            self._conclude(doubt.claim, run if run is not None and run.id in on_record else None)
+            self._agenda.push_later(doubt.claim.job_id, doubt.look_again_after_seconds)
 
-    def _plan(self, hints: Sequence[DueHint]) -> list[Plan]:
-        jobs, unreadable = read_jobs(self._store, [hint.job_id for hint in hints])
+    def _dispatch_jobs(self, due: Sequence[Taken]) -> None:
+        if not due:
+            return
+        try:
+            claims = self._plan(due)
+        except Exception:
+            for taken in due:
+                self._agenda.give_back(taken.lane)
+                self._agenda.push(taken.hint)
+            raise
+        batches = list(self._batches(claims))
+        while batches:
+            try:
+                self._claim(batches.pop(0))
+            except Exception:
+                self._give_up([claim for batch in batches for claim in batch])
+                raise
+
+    def _plan(self, due: Sequence[Taken]) -> list[Claim]:
+        jobs, unreadable = read_jobs(self._store, [taken.hint.job_id for taken in due])
         for job_id, error in unreadable.items():
             self._put_off(job_id, "job unreadable", error)
         # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
-        due = [jobs[hint.job_id] for hint in hints if hint.job_id in jobs]
-        calendars = calendars_of(self._store, due)
+        calendars = calendars_of(self._store, jobs.values())
         now = self._clock.now()
-        plans = [self._plan_one(job, calendars, now) for job in due if job.is_scheduled]
-        return [plan for plan in plans if plan is not None]
+        claims = [self._plan_taken(taken, jobs.get(taken.hint.job_id), calendars, now) for taken in due]
+        return [claim for claim in claims if claim is not None]
 
-    def _plan_one(self, job: Job, calendars: Calendars, now: datetime) -> Plan | None:
+    def _plan_taken(self, taken: Taken, job: Job | None, calendars: Calendars, now: datetime) -> Claim | None:
+        """The claim of the job, with its permit; without one the permit goes back."""
+        if job is not None and job.is_scheduled:
+            lane = self._agenda.lane_of(hint_of(job))
+            if lane is not taken.lane:
+                if not self._agenda.exchange(taken, lane):
+                    self._agenda.push(hint_of(job))
+                    return None
+                taken = Taken(taken.hint, lane, 0.0)
+            plan = self._plan_one(job, calendars, now, taken.excused_seconds)
+            if plan is not None:
+                return Claim(plan, lane)
+        self._agenda.give_back(taken.lane)
+        if job is not None and job.status is JobStatus.PAUSED:
+            self._look_at_pause(job, now)
+        return None
+
+    def _plan_one(self, job: Job, calendars: Calendars, now: datetime, excused_seconds: float) -> Plan | None:
         try:
-            plan = plan_claim(job, calendars, now=now, node=self._node, new_id=self._new_id, refusal=self._refusal(job))
+            plan = plan_claim(
+                job,
+                calendars,
+                now=now,
+                node=self._node,
+                new_id=self._new_id,
+                refusal=self._refusal(job),
+                excused_seconds=excused_seconds,
+            )
         # A schedule that cannot be read any more: one such job must not hold the others.
         except Exception as error:  # noqa: BLE001 - one job of many
             self._put_off(job.id, "job unreadable", error)
             return None
         if plan is None:
-            self._agenda.push_next(job.id, due_at=job.next_run_at, version=job.version)
+            self._agenda.push(hint_of(job))
         return plan
+
+    def _look_at_pause(self, job: Job, now: datetime) -> None:
+        until = None if job.pause is None else job.pause.until
+        if until is None:
+            return
+        if until <= now:
+            self._resume(job.id)
+        else:
+            self._agenda.push(DueHint(job.id, until, job.version))
 
     def _refusal(self, job: Job) -> str | None:
         if job.function_name in self._functions:
@@ -131,83 +208,119 @@ class Dispatcher:
     def _put_off(self, job_id: UUID, event: str, error: Exception) -> None:
         self._agenda.push_later(job_id, self._quarantine.put_off(job_id, event, error))
 
-    def _batches(self, plans: list[Plan]) -> Iterator[list[Plan]]:
+    def _batches(self, claims: list[Claim]) -> Iterator[list[Claim]]:
         """All in one, but for the jobs of a batch that failed by a mistake: each of those alone."""
-        together = [plan for plan in plans if plan.job.id not in self._suspects]
+        together = [claim for claim in claims if claim.job_id not in self._suspects]
         if together:
             yield together
-        for plan in plans:
-            if plan.job.id in self._suspects:
-                yield [plan]
+        for claim in claims:
+            if claim.job_id in self._suspects:
+                yield [claim]
 
-    def _claim(self, plans: list[Plan]) -> None:
-        for plan in plans:
-            self._gate.open(Assignment(plan.run, plan.job), version=plan.job.version + 1)
+    def _claim(self, claims: list[Claim]) -> None:
+        for claim in claims:
+            if claim.run is not None:
+                self._gate.open(Assignment(claim.run, claim.plan.job), version=claim.plan.job.version + 1)
         try:
-            recorded = self._store.advance([plan.advance for plan in plans], ended=self._recorder.waiting_run_ids())
+            advances = [claim.plan.advance for claim in claims]
+            recorded = self._store.advance(advances, ended=self._recorder.waiting_run_ids())
         except StoreUnavailable:
-            self._doubt(plans, look_again_after_seconds=0.0)
+            self._doubt(claims, look_again_after_seconds=0.0)
             raise
         except Exception as error:
-            self._suspect(plans, error)
-            if len(plans) > 1:
+            self._suspect(claims, error)
+            if len(claims) > 1:
                 raise
             return
-        for plan in plans:
-            self._suspects.discard(plan.job.id)
-            self._quarantine.release(plan.job.id)
-            self._conclude(plan, recorded.get(plan.job.id))
-            self._push_next(plan, is_ours=plan.job.id in recorded)
+        for claim in claims:
+            self._suspects.discard(claim.job_id)
+            self._quarantine.release(claim.job_id)
+            is_ours = claim.job_id in recorded
+            self._conclude(claim, recorded.get(claim.job_id), is_ours=is_ours)
+            self._push_next(claim, is_ours=is_ours)
 
-    def _give_up(self, plans: list[Plan]) -> None:
+    def _give_up(self, claims: list[Claim]) -> None:
         """Plans that were not tried: nothing is in doubt, and the jobs come up again."""
-        self._agenda.give_back(len(plans))
-        for plan in plans:
-            self._agenda.push_later(plan.job.id, 0.0)
+        for claim in claims:
+            self._agenda.give_back(claim.lane)
+            self._agenda.push_later(claim.job_id, 0.0)
 
-    def _suspect(self, plans: list[Plan], error: Exception) -> None:
+    def _suspect(self, claims: list[Claim], error: Exception) -> None:
         """A mistake, of ours or of someone who edited a row: find the job it belongs to, and leave it for later."""
-        self._suspects.update(plan.job.id for plan in plans)
-        is_found = len(plans) == 1
-        seconds = self._quarantine.put_off(plans[0].job.id, "slot not recorded", error) if is_found else 0.0
-        self._doubt(plans, look_again_after_seconds=seconds)
+        self._suspects.update(claim.job_id for claim in claims)
+        is_found = len(claims) == 1
+        seconds = self._quarantine.put_off(claims[0].job_id, "slot not recorded", error) if is_found else 0.0
+        self._doubt(claims, look_again_after_seconds=seconds)
 
-    def _doubt(self, plans: list[Plan], *, look_again_after_seconds: float) -> None:
+    def _doubt(self, claims: list[Claim], *, look_again_after_seconds: float) -> None:
         """The commit may have happened. The permits and tickets are kept until the store has told."""
-        self._in_doubt.extend(Doubt(plan, look_again_after_seconds) for plan in plans)
+        self._in_doubt.extend(Doubt(claim, look_again_after_seconds) for claim in claims)
 
-    def _conclude(self, plan: Plan, recorded: Run | None) -> None:
+    def _conclude(self, claim: Claim, recorded: Run | None, *, is_ours: bool | None = None) -> None:
         """Start the run that was claimed, or give back its ticket and permit."""
-        if recorded is not None:
-            log_missed(plan.advance.missed)
+        job, advance = claim.plan.job, claim.plan.advance
+        if recorded is not None if is_ours is None else is_ours:
+            log_passed_over(advance.missed)
+            log_passed_over(advance.passed_over)
+            self._queue(job, [run for run in advance.queued if run.state is RunState.QUEUED])
         if recorded is not None and recorded.state is RunState.RUNNING:
-            self._start(Assignment(recorded, plan.job))
+            self._start(Assignment(recorded, job))
             return
-        self._gate.close(plan.run.id)
-        self._agenda.give_back()
-        if recorded is not None:
+        if claim.run is not None:
+            self._gate.close(claim.run.id)
+        self._agenda.give_back(claim.lane)
+        if recorded is not None and recorded.state is RunState.QUEUED:
+            if job.policies.overlap_policy is OverlapPolicy.CANCEL_RUNNING:
+                self._supersede(recorded)
+            self._queue(job, [recorded])
+        elif recorded is not None:
             log.info("slot skipped", **run_keys(recorded), reason=recorded.reason)
 
-    def _push_next(self, plan: Plan, *, is_ours: bool) -> None:
-        if is_ours:
-            next_run_at, version = plan.advance.next_run_at, plan.job.version + 1
-            self._agenda.push_next(plan.job.id, due_at=next_run_at, version=version)
-        else:
+    def _queue(self, job: Job, runs: Sequence[Run]) -> None:
+        """Have runs looked at that wait. What they wait for may be over before they are on record, and tell nobody."""
+        for run in runs:
+            log.info("run queued", **run_keys(run), reason=run.reason)
+            self._agenda.push(waiting_hint(run, job))
+
+    def _push_next(self, claim: Claim, *, is_ours: bool) -> None:
+        if not is_ours:
             # Someone moved the job on, or holds it locked. Looking again in a moment also heals a push that was lost.
-            self._agenda.push_later(plan.job.id, LOST_CLAIM_RETRY_SECONDS)
+            self._agenda.push_later(claim.job_id, LOST_CLAIM_RETRY_SECONDS)
+            return
+        job, next_run_at = claim.plan.job, claim.plan.advance.next_run_at
+        if next_run_at is not None:
+            self._agenda.push(hint_of(job, due_at=next_run_at, version=job.version + 1))
 
 
-def log_missed(missed: Run | None) -> None:
-    """One line for a stretch of slots that were never claimed (law 11)."""
-    if missed is None:
+def hint_of(job: Job, *, due_at: datetime | None = None, version: int | None = None) -> DueHint:
+    """When a job is due, or when its pause ends."""
+    ends_at = None if job.pause is None else job.pause.until
+    return DueHint(
+        job.id,
+        due_at or job.next_run_at or ends_at or job.updated_at,
+        job.version if version is None else version,
+        function_name=job.function_name,
+        priority=job.policies.priority,
+    )
+
+
+def waiting_hint(run: Run, job: Job) -> DueHint:
+    """When a run that waits may start."""
+    due_at = run.due_at or run.scheduled_for
+    return DueHint(job.id, due_at, 0, run_id=run.id, function_name=run.function_name, priority=job.policies.priority)
+
+
+def log_passed_over(row: Run | None) -> None:
+    """One line for a stretch of slots that do not run (law 11)."""
+    if row is None:
         return
     log.warning(
-        "slots missed",
-        job_id=str(missed.job_id),
-        run_id=str(missed.id),
-        function_name=missed.function_name,
-        slot_count=missed.slot_count,
-        first=as_text(missed.scheduled_for),
-        last=as_text(missed.last_scheduled_for or missed.scheduled_for),
-        reason=missed.reason,
+        "slots missed" if row.state is RunState.MISSED else "slots skipped",
+        job_id=str(row.job_id),
+        run_id=str(row.id),
+        function_name=row.function_name,
+        slot_count=row.slot_count,
+        first=as_text(row.scheduled_for),
+        last=as_text(row.last_scheduled_for or row.scheduled_for),
+        reason=row.reason,
     )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from engine.calendars import Calendars
 from engine.errors import InvalidStatus, UnknownFunction
-from engine.nouns import Job, JobStatus
+from engine.nouns import Job, JobStatus, Pause
 from engine.requests import JobChange, JobDraft
 from engine.slots import first_slot, schedule_of
 from registry import JobFunction
@@ -36,6 +36,8 @@ def new_job(draft: JobDraft, calendars: Calendars, *, job_id: UUID, now: datetim
         next_run_at=None,
         created_at=now,
         updated_at=now,
+        policies=draft.policies,
+        pause=Pause(now) if draft.status is JobStatus.PAUSED else None,
     )
     return _due(job, calendars, now)
 
@@ -48,6 +50,7 @@ def replaced(job: Job, draft: JobDraft, calendars: Calendars, *, now: datetime) 
         function_name=draft.function_name,
         timing=draft.timing,
         metadata=draft.metadata,
+        policies=draft.policies,
     )
     is_repeated = job.status is JobStatus.COMPLETED and described.timing == job.timing
     # A client that repeats its PUT must not be told, once the job has run out, that it would never run.
@@ -63,8 +66,20 @@ def changed(job: Job, change: JobChange, calendars: Calendars, *, now: datetime)
         function_name=job.function_name if change.function_name is None else change.function_name,
         timing=job.timing.with_changes(change.timing),
         metadata=job.metadata if change.metadata is None else change.metadata,
+        policies=job.policies.with_changes(change.policies),
     )
     return _settled(job, described, calendars, requested=change.status, now=now)
+
+
+def resumed(job: Job, calendars: Calendars, *, now: datetime, catch_up: bool) -> Job:
+    """The job active again, from its next slot on; with `catch_up` from the first one that its pause held back.
+
+    Raises InvalidSchedule if it has no slot left.
+    """
+    if not catch_up or job.pause is None:
+        return changed(job, JobChange(status=JobStatus.ACTIVE), calendars, now=now)
+    active = replace(job, status=JobStatus.ACTIVE, pause=None, version=job.version + 1, updated_at=now)
+    return _due(active, calendars, job.pause.at)
 
 
 def _settled(job: Job, described: Job, calendars: Calendars, *, requested: JobStatus | None, now: datetime) -> Job:
@@ -74,7 +89,10 @@ def _settled(job: Job, described: Job, calendars: Calendars, *, requested: JobSt
     status = _status(job, requested, has_new_schedule=has_new_schedule)
     # The grid moves only when the interval does: a client that repeats its PUT must not put off the next slot for ever.
     anchor_at = now if job.timing.interval_seconds != described.timing.interval_seconds else job.anchor_at
-    edited = replace(described, status=status, anchor_at=anchor_at, version=job.version + 1, updated_at=now)
+    pause = (job.pause or Pause(now)) if status is JobStatus.PAUSED else None
+    edited = replace(
+        described, status=status, pause=pause, anchor_at=anchor_at, version=job.version + 1, updated_at=now
+    )
     if has_new_schedule:
         return _due(edited, calendars, now)
     if status is JobStatus.PAUSED:

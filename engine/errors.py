@@ -9,6 +9,8 @@ SchedulerError
 │   │   └── UnknownCalendar
 │   ├── InvalidStatus
 │   ├── RunInTheWay
+│   ├── RunIsOver
+│   ├── EverythingPaused
 │   ├── CalendarNotFound
 │   ├── CalendarExists
 │   ├── CalendarInUse
@@ -22,6 +24,7 @@ SchedulerError
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 
@@ -82,6 +85,23 @@ class RunInTheWay(RequestRefused):
     def __init__(self, run_id: UUID) -> None:
         super().__init__(f"Run {run_id} of this job is still running")
         self.run_id = run_id
+
+
+class RunIsOver(RequestRefused):
+    """A run that is to be cancelled has ended."""
+
+    def __init__(self, run_id: UUID, state: str) -> None:
+        super().__init__(f"Run {run_id} is over: it is {state}")
+
+
+class EverythingPaused(RequestRefused):
+    """Nothing runs, because everything is paused."""
+
+    def __init__(self, by: str | None, at: datetime) -> None:
+        who = "" if by is None else f" by {by}"
+        super().__init__(
+            f"Everything is paused{who} since {at:%Y-%m-%dT%H:%M:%SZ}: resume it, or run the job with force=true"
+        )
 
 
 class CalendarNotFound(RequestRefused):

@@ -4,7 +4,15 @@ import threading
 from dataclasses import dataclass
 from uuid import UUID
 
-from engine.nouns import Assignment
+from engine.nouns import Assignment, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a claimed run does not start, and what it is recorded as."""
+
+    reason: str
+    state: RunState = RunState.SKIPPED
 
 
 @dataclass(slots=True)
@@ -13,13 +21,14 @@ class Ticket:
 
     assignment: Assignment
     version: int
+    is_forced: bool = False
     is_entered: bool = False
-    revoked_because: str | None = None
+    refusal: Refusal | None = None
 
-    def revoke(self, reason: str) -> None:
+    def revoke(self, refusal: Refusal) -> None:
         """Once entered it is too late; the first reason stays."""
-        if not self.is_entered and self.revoked_because is None:
-            self.revoked_because = reason
+        if not self.is_entered and self.refusal is None:
+            self.refusal = refusal
 
 
 class StartGate:
@@ -33,7 +42,8 @@ class StartGate:
         self._lock = threading.Lock()
         self._tickets: dict[UUID, Ticket] = {}
         self._by_job: dict[UUID, set[UUID]] = {}
-        self._shut_because: str | None = None
+        self._shut_because: Refusal | None = None
+        self._held_because: Refusal | None = None
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -43,22 +53,34 @@ class StartGate:
         """Whether nobody is let in any more."""
         return self._shut_because is not None
 
-    def open(self, assignment: Assignment, *, version: int) -> None:
-        """Let the run come: it may be revoked from now on."""
+    def open(self, assignment: Assignment, *, version: int, is_forced: bool = False) -> None:
+        """Let the run come: it may be revoked from now on. A forced one enters also while the gate is held."""
         run = assignment.run
         with self._lock:
-            self._tickets[run.id] = Ticket(assignment, version, revoked_because=self._shut_because)
+            self._tickets[run.id] = Ticket(assignment, version, is_forced, refusal=self._shut_because)
             self._by_job.setdefault(run.job_id, set()).add(run.id)
 
-    def enter(self, run_id: UUID) -> str | None:
+    def enter(self, run_id: UUID) -> Refusal | None:
         """Ask, as the last thing before the call, whether it may happen; the reason if it may not."""
         with self._lock:
             ticket = self._tickets.get(run_id)
             if ticket is None:
-                return "its claim was given up before it started"
-            if ticket.revoked_because is None:
+                return Refusal("its claim was given up before it started")
+            if self._held_because is not None and not ticket.is_forced:
+                ticket.revoke(self._held_because)
+            if ticket.refusal is None:
                 ticket.is_entered = True
-            return ticket.revoked_because
+            return ticket.refusal
+
+    def hold(self, reason: str) -> None:
+        """Let nobody enter until `release`, but for runs that are forced."""
+        with self._lock:
+            self._held_because = Refusal(reason)
+
+    def release(self) -> None:
+        """Let runs enter again; those that came meanwhile have been refused."""
+        with self._lock:
+            self._held_because = None
 
     def revoke(self, job_id: UUID, *, reason: str, below_version: int | None = None) -> None:
         """Keep the job's runs that have not entered yet from entering; those of `below_version` on may."""
@@ -66,33 +88,38 @@ class StartGate:
             for run_id in self._by_job.get(job_id, ()):
                 ticket = self._tickets[run_id]
                 if below_version is None or ticket.version < below_version:
-                    ticket.revoke(reason)
+                    ticket.revoke(Refusal(reason))
 
-    def refuse(self, run_id: UUID, *, reason: str) -> bool:
+    def refuse(self, run_id: UUID, refusal: Refusal) -> bool:
         """Keep this one run from entering; False if it has entered already."""
         with self._lock:
             ticket = self._tickets.get(run_id)
             if ticket is None:
                 return True
-            ticket.revoke(reason)
+            ticket.revoke(refusal)
             return not ticket.is_entered
 
-    def close(self, run_id: UUID) -> bool:
-        """The run is over and on record, or was never claimed; True the first time only (law 7)."""
+    def close(self, run_id: UUID) -> Assignment | None:
+        """The run is over and on record, or was never claimed; what was assigned, the first time only (law 7)."""
         with self._lock:
             ticket = self._tickets.pop(run_id, None)
             if ticket is None:
-                return False
+                return None
             of_job = self._by_job[ticket.assignment.run.job_id]
             of_job.discard(run_id)
             if not of_job:
                 del self._by_job[ticket.assignment.run.job_id]
-            return True
+            return ticket.assignment
 
     def holds(self, run_id: UUID) -> bool:
         """Whether the run is claimed and not yet recorded as ended."""
         with self._lock:
             return run_id in self._tickets
+
+    def run_ids(self, job_id: UUID) -> set[UUID]:
+        """The runs of the job that are claimed and not yet recorded as ended."""
+        with self._lock:
+            return set(self._by_job.get(job_id, ()))
 
     def job_ids(self) -> set[UUID]:
         """The jobs of which a run is claimed and not yet recorded as ended."""
@@ -102,9 +129,9 @@ class StartGate:
     def shut(self, reason: str) -> tuple[list[Assignment], list[Assignment]]:
         """Let nobody enter any more, whoever comes; returns the runs that never will, and those going on."""
         with self._lock:
-            self._shut_because = reason
+            self._shut_because = Refusal(reason)
             tickets = list(self._tickets.values())
             for ticket in tickets:
-                ticket.revoke(reason)
+                ticket.revoke(self._shut_because)
             waiting = [ticket.assignment for ticket in tickets if not ticket.is_entered]
             return waiting, [ticket.assignment for ticket in tickets if ticket.is_entered]

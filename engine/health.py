@@ -10,6 +10,7 @@ from engine.ports import Clock, Store
 from engine.recorder import Recorder
 from engine.requests import Health
 from engine.timer import Timer
+from registry import Lane
 
 
 class HealthCheck:
@@ -57,8 +58,8 @@ class HealthCheck:
             is_store_reachable=latency_ms is not None,
             store_latency_ms=latency_ms,
             scheduled_jobs=self._agenda.scheduled_jobs,
-            permits=self._agenda.permits,
-            permits_free=self._agenda.free_permits,
+            permits=self._agenda.permits[Lane.THREAD],
+            permits_free=self._agenda.free_permits(Lane.THREAD),
             running_runs=len(self._gate),
             outcomes_waiting=len(self._recorder),
         )

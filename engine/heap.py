@@ -1,14 +1,17 @@
-"""The min-heap of due times: one live entry for each job, however often the job is edited."""
+"""The min-heap of due times: one live entry for each job and waiting run, however often it is pushed."""
 
 import heapq
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from uuid import UUID
 
 from engine.nouns import DueHint
 
-Entry = tuple[datetime, UUID, int]
+Entry = tuple[datetime, UUID, int, DueHint]
+"""When, of what; the number only keeps hints from being compared."""
 
 SMALLEST_REBUILD = 64
 """Dead entries that are never worth a rebuild."""
@@ -27,6 +30,7 @@ class DueHeap:
     def __init__(self) -> None:
         self._heap: list[Entry] = []
         self._live: dict[UUID, Entry] = {}
+        self._numbers = count()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -38,26 +42,26 @@ class DueHeap:
 
     def push(self, hint: DueHint) -> None:
         """Remember when the job is due, unless a newer version of it is known already (law 2)."""
-        known = self._live.get(hint.job_id)
-        if known is not None and known[2] > hint.version:
+        known = self._live.get(hint.key)
+        if known is not None and known[3].version > hint.version:
             return
-        entry = (hint.due_at, hint.job_id, hint.version)
-        self._live[hint.job_id] = entry
+        entry = (hint.due_at, hint.key, next(self._numbers), hint)
+        self._live[hint.key] = entry
         heapq.heappush(self._heap, entry)
         self._rebuild_if_mostly_dead()
 
     def fill(self, hints: Iterable[DueHint]) -> None:
         """Push many at once: one heapify instead of as many sifts."""
         for hint in hints:
-            known = self._live.get(hint.job_id)
-            if known is None or known[2] <= hint.version:
-                self._live[hint.job_id] = (hint.due_at, hint.job_id, hint.version)
+            known = self._live.get(hint.key)
+            if known is None or known[3].version <= hint.version:
+                self._live[hint.key] = (hint.due_at, hint.key, next(self._numbers), hint)
         self._rebuild()
 
     def remove(self, job_id: UUID, *, up_to_version: int = DOUBT) -> None:
         """Forget the job, unless what is known of it is newer (law 2). Not knowing it is fine."""
         known = self._live.get(job_id)
-        if known is not None and known[2] <= up_to_version:
+        if known is not None and known[3].version <= up_to_version:
             del self._live[job_id]
             self._rebuild_if_mostly_dead()
 
@@ -67,11 +71,14 @@ class DueHeap:
         Until then the doubt outranks every version: the hint that would replace it may be the one that is wrong.
         """
         known = self._live.get(job_id)
-        self.push(DueHint(job_id, due_at if known is None else min(known[0], due_at), DOUBT))
+        if known is None:
+            self.push(DueHint(job_id, due_at, DOUBT))
+        else:
+            self.push(replace(known[3], due_at=min(known[0], due_at), version=DOUBT))
 
     def hints(self) -> Iterator[DueHint]:
         """What is known, in no order."""
-        return (DueHint(job_id, due_at, version) for due_at, job_id, version in self._live.values())
+        return (hint for _, _, _, hint in self._live.values())
 
     def head_due_at(self) -> datetime | None:
         """When the earliest job is due."""
@@ -85,9 +92,9 @@ class DueHeap:
             head_due_at = self.head_due_at()
             if head_due_at is None or head_due_at > now:
                 break
-            due_at, job_id, version = heapq.heappop(self._heap)
-            del self._live[job_id]
-            due.append(DueHint(job_id, due_at, version))
+            hint = heapq.heappop(self._heap)[3]
+            del self._live[hint.key]
+            due.append(hint)
         return due
 
     def _drop_dead_heads(self) -> None:

@@ -94,9 +94,6 @@ MAX_EDIT_TRIES = 20
 MAX_WAIT_SECONDS = 1.0
 """The longest the timer sleeps. A step of the wall clock is noticed after this long at the latest."""
 
-MISFIRE_GRACE_SECONDS = 5.0
-"""A slot that is claimed later than this is merged with those due since: the latest runs, the others are missed."""
-
 FIRST_BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 5.0
 """The pause after a failed database call: doubled from the first to the longest, then kept."""
@@ -129,3 +126,49 @@ MAX_REASON_LENGTH = 1_000
 
 MAX_RETRY_DELAY_SECONDS = 7 * 86_400.0
 """A week: what is to be tried again later than that is a schedule of its own."""
+
+MAX_CATCH_UP = 1_000
+"""The most that `max_catch_up` may say: so many runs are queued in one transaction."""
+
+MAX_INSTANCES = 1_000
+"""The most that `max_instances` and `concurrency_limit` may say: as many as the largest pool has threads."""
+
+MAX_QUEUED_RUNS = 100
+"""Runs of one job that may wait because of overlaps; a slot beyond is skipped, as its row says."""
+
+MAX_RETRIES = 100
+"""The most that `max_retries` may say: each earlier attempt is kept with its run."""
+
+MAX_RETRY_BACKOFF = 100.0
+"""The most that `retry_backoff` may say; the delay itself is bounded by `retry_max_delay_seconds`."""
+
+MAX_TIMEOUT_SECONDS = 30 * 86_400.0
+"""A month: what runs longer has no time-out."""
+
+MAX_MISFIRE_GRACE_SECONDS = 366 * 86_400.0
+"""A year: a slot that may be later than that may be as late as it likes."""
+
+MAX_PRIORITY = 100
+"""The most, and negated the least, that `priority` may say."""
+
+MAX_CONCURRENCY_KEY_LENGTH = 100
+"""Characters of a concurrency key."""
+
+MAX_ATTEMPT_MESSAGE_LENGTH = 1_000
+"""Characters kept of the message of an earlier attempt's error."""
+
+PRIORITY_SECONDS = 60.0
+"""What one level of `priority` is worth: so many seconds of waiting for room in a full pool."""
+
+END_GRACE_SECONDS = 1.0
+"""After its time-out a function gets so long to return; then its run is over without it, and it is stuck."""
+
+CANCEL_ANSWER_SECONDS = 2.0
+"""How long the answer to a cancellation waits to see whether the run ends."""
+
+MAX_CRASHES = 3
+"""Runs in a row that take their worker process with them, after which the job is paused."""
+
+DEFAULT_PROCESS_POOL_SIZE = 2
+DEFAULT_LOOP_SIZE = 200
+"""Runs at once in worker processes, and on the loop of coroutines."""

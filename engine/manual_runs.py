@@ -4,7 +4,7 @@ from uuid import UUID
 
 from engine.agenda import Agenda
 from engine.errors import JobNotFound, NotScheduling, RunInTheWay
-from engine.gate import StartGate
+from engine.gate import Refusal, StartGate
 from engine.nouns import Assignment, Job, Run, RunState, Trigger
 from engine.ports import Clock, Ids, Store
 from engine.runner import Runner
@@ -24,15 +24,16 @@ class ManualRuns:
         self._node = node
         self._new_id = new_id
 
-    def start(self, job: Job) -> Run:
+    def start(self, job: Job, *, is_forced: bool = False) -> Run:
         """Raises JobNotFound, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable."""
-        run = self._new_run(job, has_thread=self._agenda.overdraw())
+        lane = self._runner.lane_of(job.function_name)
+        run = self._new_run(job, has_thread=self._agenda.overdraw(lane))
         assignment = Assignment(run, job)
-        self._gate.open(assignment, version=job.version)
+        self._gate.open(assignment, version=job.version, is_forced=is_forced)
         if self._gate.is_shut:
             self._runner.withdraw(run)
             raise NotScheduling
-        self._keep(assignment)
+        self._keep(assignment, is_forced=is_forced)
         self._runner.start(assignment)
         return run
 
@@ -48,19 +49,21 @@ class ManualRuns:
             node=self._node,
             started_at=now if has_thread else None,
             lateness_ms=0.0 if has_thread else None,
+            concurrency_key=job.policies.concurrency_key,
         )
 
-    def _keep(self, assignment: Assignment) -> None:
+    def _keep(self, assignment: Assignment, *, is_forced: bool) -> None:
         run = assignment.run
+        ended = self._runner.recorder.waiting_run_ids()
         try:
-            in_the_way = self._store.add_manual_run(run, ended=self._runner.recorder.waiting_run_ids())
+            in_the_way = self._store.add_manual_run(run, ended=ended, is_forced=is_forced)
         except JobNotFound:
             self._runner.withdraw(run)
             raise
         except BaseException:
             # Perhaps it is on record, and its caller is told that it is not: then it must end there without a start.
             # The outcome carries ticket and permit home, and is recorded as soon as the store answers.
-            self._runner.end_unstarted(assignment, "the database did not answer when it was requested")
+            self._runner.end_unstarted(assignment, Refusal("the database did not answer when it was requested"))
             raise
         if in_the_way is not None:
             self._runner.withdraw(run)

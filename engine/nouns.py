@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from engine.policies import DEFAULT_POLICIES, Policies
 from engine.timing import Timing
 
 
@@ -28,15 +29,23 @@ SCHEDULED_STATUSES = frozenset({JobStatus.ACTIVE, JobStatus.FAILED})
 
 
 class RunState(StrEnum):
-    """Where a run stands. Only `RUNNING` is left again, and only by the node that owns the run or by recovery.
+    """Where a run stands.
 
-    `RUNNING`: a claim put it there. `SUCCEEDED`, `FAILED`: the run path, when the function returned or raised.
-    `SKIPPED`: the claim (a run of the job still going, function not registered), or what came between claim and start:
-    a pause, a delete, a stop, no thread, no answer from the database. `MISSED`: the slots of this row were never
-    claimed. `LOST`: its node ended without saying how the run went. `TIMED_OUT`, `CANCELLED`: reserved for time-outs
-    and cancellation.
+    Waiting, also across a restart: `QUEUED`, put there by a claim that found the job, or its concurrency key, as busy
+    as it may be, by a catch-up or by a backfill; `RETRYING`, put there when an attempt ended badly and another one is
+    to come. The timer takes both out when their time has come, a cancellation or the job's deletion before that.
+
+    `RUNNING`: a claim put it there, at once or after it waited. Only the node that owns the run takes it out, or
+    recovery.
+
+    The ends: `SUCCEEDED`, `FAILED`: the function returned or raised. `TIMED_OUT`: its time was over. `CANCELLED`: by
+    request, by a later slot or by the function. `SKIPPED`: the claim (overlap, day off, function not registered), or
+    what came between claim and start: a pause, a delete, a stop, no thread, no answer from the database. `MISSED`: the
+    slots of this row were never claimed. `LOST`: its node ended without saying how the run went.
     """
 
+    QUEUED = "queued"
+    RETRYING = "retrying"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -47,15 +56,42 @@ class RunState(StrEnum):
     LOST = "lost"
 
 
+WAITING_STATES = frozenset({RunState.QUEUED, RunState.RETRYING})
+"""The states of a run that is to start (again) later."""
+
 BAD_ENDS = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
-"""The ends of a run that make its job `failed`."""
+"""The ends of a run that make its job `failed`, and of an attempt that may be followed by another."""
 
 
 class Trigger(StrEnum):
-    """What asked for a run: the job's schedule, or a request."""
+    """What asked for a run: the job's schedule, a request, or a request for the slots of a range."""
 
     SCHEDULE = "schedule"
     MANUAL = "manual"
+    BACKFILL = "backfill"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why nothing runs: by request of `by` (whoever that says to be), or by the scheduler itself, as `reason` says.
+
+    It ends by itself at `until`, if that is given. `note` is the requester's own.
+    """
+
+    at: datetime
+    until: datetime | None = None
+    by: str | None = None
+    note: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedPause:
+    """A pause of a job that is over, or that another one has taken the place of."""
+
+    job_id: UUID
+    pause: Pause
+    ended_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +101,9 @@ class Job:
     `anchor_at` is the zero of the interval's grid. `next_run_at` is the earliest slot not yet claimed, None while
     paused or completed. `last_run_at` is when the latest run was started. `last_scheduled_for` is the latest slot ever
     claimed or missed: no later slot lies before it, also when the wall clock is set back. `run_count` is how many runs
-    its schedule has started, which `max_runs` bounds. `version` grows by one with
-    each edit and each claim (law 1).
+    its schedule has started, which `max_runs` bounds. `consecutive_failures` counts its runs by schedule that ended
+    badly in a row, `consecutive_crashes` its runs that took their worker process with them. `pause` is there while it
+    is paused, unless an earlier release paused it. `version` grows by one with each edit and each claim (law 1).
     """
 
     id: UUID
@@ -82,6 +119,10 @@ class Job:
     last_run_at: datetime | None = None
     last_scheduled_for: datetime | None = None
     run_count: int = 0
+    consecutive_failures: int = 0
+    consecutive_crashes: int = 0
+    policies: Policies = DEFAULT_POLICIES
+    pause: Pause | None = None
     version: int = 1
 
     @property
@@ -100,11 +141,30 @@ class RunError:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """An earlier attempt of a run: how it ended, without the traceback."""
+
+    number: int
+    state: RunState
+    finished_at: datetime
+    started_at: datetime | None = None
+    duration_ms: float | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a slot or of a manual trigger; or, `skipped` and `missed`, why there was none.
 
-    A `missed` row stands for `slot_count` slots from `scheduled_for` to `last_scheduled_for`; any other row for one.
-    `started_at` of a run in progress is the instant of its claim. `lateness_ms` is `started_at - scheduled_for`.
+    A `missed` or `skipped` row may stand for `slot_count` slots from `scheduled_for` to `last_scheduled_for`; any other
+    row stands for one. `started_at` of a run in progress is the instant of its claim. `lateness_ms` is `started_at -
+    scheduled_for`.
+
+    `attempt` is the latest one, to which times, error and result belong; `earlier_attempts` are those before it.
+    `due_at` is when a waiting run may start, `reason` what it waits for. `cancel_reason` is there once it is to end.
+    `is_stuck`: it is over, and what it called has not returned.
     """
 
     id: UUID
@@ -124,10 +184,36 @@ class Run:
     reason: str | None = None
     slot_count: int = 1
     last_scheduled_for: datetime | None = None
+    earlier_attempts: tuple[Attempt, ...] = ()
+    due_at: datetime | None = None
+    cancel_reason: str | None = None
+    is_stuck: bool = False
+    concurrency_key: str | None = None
+    backfill_id: UUID | None = None
 
     def skipped(self, reason: str, *, at: datetime) -> "Run":
         """The same slot, decided not to start."""
         return replace(self, state=RunState.SKIPPED, started_at=None, lateness_ms=None, finished_at=at, reason=reason)
+
+    def queued(self, reason: str, *, at: datetime) -> "Run":
+        """The same slot, decided to start later."""
+        return replace(self, state=RunState.QUEUED, started_at=None, lateness_ms=None, due_at=at, reason=reason)
+
+    def started_again(self, *, node: UUID, at: datetime) -> "Run":
+        """A run that waited, started: with its next attempt if it has had one."""
+        return replace(
+            self,
+            state=RunState.RUNNING,
+            node=node,
+            attempt=self.attempt + (self.state is RunState.RETRYING),
+            started_at=at,
+            finished_at=None,
+            duration_ms=None,
+            due_at=None,
+            error=None,
+            reason=None,
+            cancel_reason=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +230,11 @@ class Contradiction(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. There is one for each run (law 6). `result_json` is the result written as JSON.
+    """How a run ended, or an attempt that is not its last. There is one for each attempt (law 6).
 
-    `undoes_claim` takes back what the claim told the job of its last run, because the run was then not started.
+    `result_json` is the result written as JSON. `undoes_claim` takes back what the claim told the job of its last run,
+    because the run was then not started. A run that is `retrying` waits until `due_at` for the attempt after the one
+    that ended as `attempt_state`. `is_stuck`: what it called has not returned. `is_crash`: its process died under it.
     """
 
     run_id: UUID
@@ -160,14 +248,65 @@ class Outcome:
     result_json: str | None = None
     reason: str | None = None
     undoes_claim: bool = False
+    attempt_state: RunState | None = None
+    attempt_reason: str | None = None
+    due_at: datetime | None = None
+    is_stuck: bool = False
+    is_crash: bool = False
 
     def __post_init__(self) -> None:
-        if self.state in (RunState.RUNNING, RunState.MISSED):
+        if self.state in (RunState.RUNNING, RunState.MISSED, RunState.QUEUED):
             raise Contradiction(f"{self.state} is no way for a run to end")
-        if (self.state is RunState.FAILED) != (self.error is not None):
+        if (self.state is RunState.RETRYING) != (self.due_at is not None and self.attempt_state in BAD_ENDS):
+            raise Contradiction(f"a run that is {self.state} after {self.attempt_state} at {self.due_at}")
+        if (self.attempt_end is RunState.FAILED) != (self.error is not None):
             raise Contradiction(f"a run that {self.state} has {'an' if self.error else 'no'} error")
         if self.result_json is not None and self.state is not RunState.SUCCEEDED:
             raise Contradiction(f"a run that {self.state} has a result")
+
+    @property
+    def attempt_end(self) -> RunState:
+        """How the attempt ended, whether or not it was the last one."""
+        return self.attempt_state or self.state
+
+    def as_last(self) -> "Outcome":
+        """The same, with no attempt to come."""
+        return replace(self, state=self.attempt_end, attempt_state=None, due_at=None, reason=self.attempt_reason)
+
+    @property
+    def makes_room(self) -> bool:
+        """Whether nothing of the run is in the way of the next one any more."""
+        return self.state is not RunState.RETRYING and not self.is_stuck
+
+
+@dataclass(frozen=True, slots=True)
+class CallOver:
+    """What a stuck run had called has returned after all."""
+
+    run_id: UUID
+    job_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class BadStreak:
+    """How often in a row a job has ended badly by now, and taken its worker process with it."""
+
+    job_id: UUID
+    failures: int
+    crashes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What recording outcomes came to.
+
+    `late` are the runs that were over already: they are as they were (law 6). `waiting` are hints of runs that may
+    start now, or at a given time. `bad_streaks` are those of jobs that have one after this.
+    """
+
+    late: frozenset[UUID] = frozenset()
+    waiting: tuple["DueHint", ...] = ()
+    bad_streaks: tuple[BadStreak, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +314,8 @@ class Advance:
     """One job moved on to its next slot, with what becomes of the slots it leaves behind (law 3).
 
     Applies only while the job is scheduled and at `expected_version`. `run` is the slot that is claimed (`running`), or
-    refused in the same breath (`skipped`); None where slots were only missed. `next_run_at` None completes the job.
+    refused in the same breath (`skipped`); None where slots were only missed. `queued` are to run after it, one after
+    another. `missed` and `passed_over` stand for slots that do not run. `next_run_at` None completes the job.
     """
 
     job_id: UUID
@@ -184,6 +324,13 @@ class Advance:
     last_scheduled_for: datetime
     run: Run | None
     missed: Run | None = None
+    queued: tuple[Run, ...] = ()
+    passed_over: Run | None = None
+
+    @property
+    def rows(self) -> list[Run]:
+        """What it writes beside `run`."""
+        return [*self.queued, *(row for row in (self.missed, self.passed_over) if row is not None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +343,30 @@ class Dropping:
 
 @dataclass(frozen=True, slots=True)
 class DueHint:
-    """When a job is due next, as the heap wants to know it (law 2)."""
+    """When a job is due next, or a run of it that waits, as the heap wants to know it (law 2).
+
+    `function_name` and `priority` say in which lane, and how urgently; they too are hints, and may be old.
+    """
 
     job_id: UUID
     due_at: datetime
     version: int
+    run_id: UUID | None = None
+    function_name: str | None = None
+    priority: int = 0
+
+    @property
+    def key(self) -> UUID:
+        """What it is a hint of: the run if there is one, else the job."""
+        return self.run_id or self.job_id
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingStart:
+    """A waiting run that is to start now, if its job is still at this version and there is room."""
+
+    run_id: UUID
+    job_id: UUID
+    job_version: int
+    node: UUID
+    at: datetime

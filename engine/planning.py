@@ -1,83 +1,68 @@
-"""Which slot of a job is claimed, which are missed, and when the job is due again: pure decisions."""
+"""Which slots of a job are claimed, queued or missed, and when the job is due again: pure decisions."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from engine.calendars import Calendars, days_off
+from engine.due_slots import Decision, DueSlots
 from engine.errors import InvalidSchedule
-from engine.limits import MISFIRE_GRACE_SECONDS
-from engine.nouns import Advance, Job, Run, RunState, Trigger
+from engine.nouns import Advance, Job, Run, RunState
 from engine.ports import Ids
-from engine.schedule import MICROSECOND, Schedule
-from engine.slots import excluding_calendar, following, latest_to_run, mover, origin, schedule_of
-
-GRACE = timedelta(seconds=MISFIRE_GRACE_SECONDS)
+from engine.schedule import Schedule
+from engine.slot_rows import Extent, SlotRows, extent_between
+from engine.slots import excluding_calendar, following, mover, origin, schedule_of
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A job with a due slot: the run that is to claim it, and the advance that says so to the store."""
+    """A job with due slots, and the advance that says to the store what becomes of them."""
 
     job: Job
-    run: Run
     advance: Advance
 
 
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """A stretch of slots: the first and the last, how many with both, and whether that number is exact."""
-
-    first: datetime
-    last: datetime
-    count: int
-    is_exact: bool
-
-
 def plan_claim(
-    job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids, refusal: str | None
+    job: Job,
+    calendars: Calendars,
+    *,
+    now: datetime,
+    node: UUID,
+    new_id: Ids,
+    refusal: str | None,
+    excused_seconds: float = 0.0,
 ) -> Plan | None:
-    """What to do with a job's due slot; None if it has none. `refusal` is why its function cannot be called at all.
+    """What to do with a job's due slots; None if it has none. `refusal` is why its function cannot be called at all.
 
-    A slot that is late by no more than the grace is claimed as it is. Beyond that `run_once` applies: the latest due
-    slot is claimed, those before it are missed. A slot on a day off is claimed and skipped in the same breath.
+    A slot that is late by no more than the grace, and by `excused_seconds` because the pool was full, is claimed as it
+    is. Beyond that the misfire policy applies. A slot on a day off is claimed and skipped in the same breath.
     """
     if not job.is_scheduled or job.next_run_at is None or job.next_run_at > now:
         return None
+    rows = SlotRows(job, now, node, new_id)
     schedule = schedule_of(job, calendars)
-    slot, missed = job.next_run_at, None
-    if now - slot > GRACE:
-        slot, missed = _merge(job, schedule, calendars, slot, now=now, node=node, new_id=new_id)
-    run = _claimed_run(job, slot, now=now, node=node, new_id=new_id)
-    reason = _day_off(job, schedule, calendars, slot) or refusal
-    if reason is not None:
-        run = run.skipped(reason, at=now)
-    advance = Advance(
-        job_id=job.id,
-        expected_version=job.version,
-        next_run_at=following(schedule, slot),
-        last_scheduled_for=slot,
-        run=run,
-        missed=missed,
-    )
-    return Plan(job, run, advance)
+    excused = timedelta(seconds=excused_seconds)
+    due = DueSlots(job, schedule, days_off(job.timing, calendars), job.next_run_at, now, excused)
+    return Plan(job, _advance(rows, schedule, calendars, due.decide(), refusal=refusal))
 
 
 def plan_catch_up(job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
-    """After downtime: all due slots but the latest are missed; None if at most one is due, which the timer claims."""
-    if not job.is_scheduled or job.next_run_at is None:
+    """After downtime: which slots are missed; None where none are. Those that are to run are left to the timer."""
+    if not job.is_scheduled or job.next_run_at is None or job.next_run_at > now:
         return None
+    rows = SlotRows(job, now, node, new_id)
     schedule = schedule_of(job, calendars)
-    latest, missed = _merge(job, schedule, calendars, job.next_run_at, now=now, node=node, new_id=new_id)
-    if missed is None or missed.last_scheduled_for is None:
+    due = DueSlots(job, schedule, days_off(job.timing, calendars), job.next_run_at, now, timedelta(0))
+    decision = due.decide()
+    if not due.is_misfire or decision.missed is None:
         return None
     return Advance(
         job_id=job.id,
         expected_version=job.version,
-        next_run_at=latest,
-        last_scheduled_for=missed.last_scheduled_for,
+        next_run_at=following(schedule, decision.missed.last),
+        last_scheduled_for=decision.missed.last,
         run=None,
-        missed=missed,
+        missed=rows.stretch(decision.missed, RunState.MISSED, decision.missed_because),
     )
 
 
@@ -89,53 +74,39 @@ def missed_stretch(
     if not job.is_scheduled or first is None or first > now:
         return None
     try:
-        extent = _extent(schedule_of(job, calendars), first, now)
+        extent = extent_between(schedule_of(job, calendars), first, now)
     except InvalidSchedule:
         # What is stored cannot be read any more: the one slot that is known stands for them.
         extent = Extent(first, first, 1, is_exact=False)
-    return _missed_run(job, extent, now=now, node=node, new_id=new_id, reason=reason)
+    return SlotRows(job, now, node, new_id).stretch(extent, RunState.MISSED, reason)
 
 
-def _extent(schedule: Schedule, first: datetime, until: datetime) -> Extent:
-    last = max(schedule.latest_until(until) or first, first)
-    count, is_exact = schedule.count_between(first, last)
-    # A first slot that the schedule does not know any more is one all the same.
-    return Extent(first, last, max(count, 1), is_exact)
+def _advance(
+    rows: SlotRows, schedule: Schedule, calendars: Calendars, decision: Decision, *, refusal: str | None
+) -> Advance:
+    def decided(slot: datetime) -> Run:
+        run = rows.claimed(slot)
+        reason = _day_off(rows.job, schedule, calendars, slot) or refusal
+        return run if reason is None else run.skipped(reason, at=rows.now)
 
-
-def _merge(
-    job: Job,
-    schedule: Schedule,
-    calendars: Calendars,
-    first: datetime,
-    *,
-    now: datetime,
-    node: UUID,
-    new_id: Ids,
-) -> tuple[datetime, Run | None]:
-    """The latest due slot that is to run, and the row for those from `first` on that lie before it."""
-    latest = latest_to_run(job.timing, schedule, days_off(job.timing, calendars), first, now)
-    if latest == first:
-        return first, None
-    reason = f"late by more than the grace of {MISFIRE_GRACE_SECONDS:g} s or not running: only the latest slot runs"
-    extent = _extent(schedule, first, latest - MICROSECOND)
-    return latest, _missed_run(job, extent, now=now, node=node, new_id=new_id, reason=reason)
-
-
-def _missed_run(job: Job, extent: Extent, *, now: datetime, node: UUID, new_id: Ids, reason: str) -> Run:
-    return Run(
-        id=new_id(),
-        job_id=job.id,
-        function_name=job.function_name,
-        trigger=Trigger.SCHEDULE,
-        scheduled_for=extent.first,
-        last_scheduled_for=extent.last,
-        slot_count=extent.count,
-        state=RunState.MISSED,
-        node=node,
-        finished_at=now,
-        reason=reason if extent.is_exact else f"{reason} (at least {extent.count} slots)",
+    missed, passed_over = decision.missed, decision.passed_over
+    return Advance(
+        job_id=rows.job.id,
+        expected_version=rows.job.version,
+        next_run_at=following(schedule, decision.last),
+        last_scheduled_for=decision.last,
+        run=None if decision.slot is None else decided(decision.slot),
+        queued=tuple(_waiting(decided(slot), rows.now) for slot in decision.queued),
+        missed=None if missed is None else rows.stretch(missed, RunState.MISSED, decision.missed_because),
+        passed_over=None
+        if passed_over is None
+        else rows.stretch(passed_over, RunState.SKIPPED, decision.passed_over_because),
     )
+
+
+def _waiting(run: Run, now: datetime) -> Run:
+    is_refused = run.state is RunState.SKIPPED
+    return run if is_refused else run.queued("waits for the slots that are caught up with before it", at=now)
 
 
 def _day_off(job: Job, schedule: Schedule, calendars: Calendars, slot: datetime) -> str | None:
@@ -151,22 +122,3 @@ def _day_off(job: Job, schedule: Schedule, calendars: Calendars, slot: datetime)
     if job.timing.end_at is not None and moved_to > job.timing.end_at:
         return f"excluded by calendar {name}, not moved: end_at is before the next business day"
     return f"excluded by calendar {name}, moved to {moved_to:%Y-%m-%dT%H:%M:%SZ}"
-
-
-def _claimed_run(job: Job, slot: datetime, *, now: datetime, node: UUID, new_id: Ids) -> Run:
-    return Run(
-        id=new_id(),
-        job_id=job.id,
-        function_name=job.function_name,
-        trigger=Trigger.SCHEDULE,
-        scheduled_for=slot,
-        state=RunState.RUNNING,
-        node=node,
-        started_at=now,
-        lateness_ms=milliseconds(now - slot),
-    )
-
-
-def milliseconds(span: timedelta) -> float:
-    """The span in milliseconds, to the microsecond."""
-    return round(span.total_seconds() * 1_000, 3)

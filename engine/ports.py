@@ -10,7 +10,20 @@ from typing import Protocol
 from uuid import UUID
 
 from engine.calendars import Calendar
-from engine.nouns import Advance, Dropping, DueHint, Job, Outcome, Run
+from engine.nouns import (
+    Advance,
+    CallOver,
+    Dropping,
+    DueHint,
+    EndedPause,
+    Finished,
+    Job,
+    Outcome,
+    Pause,
+    Run,
+    RunState,
+    WaitingStart,
+)
 
 Ids = Callable[[], UUID]
 """Makes a fresh id; a claim is known by its run's, so no two may ever be the same."""
@@ -47,8 +60,18 @@ class Store(Protocol):
         """Those of the jobs that exist, in any order."""
         ...
 
-    def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None, keeps_status: bool = False) -> bool:
+    def replace_job(
+        self,
+        job: Job,
+        *,
+        expected_version: int,
+        dropped: Run | None,
+        keeps_status: bool = False,
+        ended_pause: EndedPause | None = None,
+    ) -> bool:
         """Write `job` over the stored one if that is still at `expected_version`, with the row of a slot it drops.
+
+        `ended_pause` goes into the history of pauses. A job that is active by a new status has no bad streak any more.
 
         Raises UnknownCalendar if it lists one that is not there at this moment.
 
@@ -57,12 +80,15 @@ class Store(Protocol):
         """
         ...
 
-    def delete_job(self, job_id: UUID, *, dropping: Dropping | None = None) -> bool:
-        """Delete the job, keeping its runs; False if there was none, or none at the version of `dropping`."""
+    def delete_job(self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None) -> bool:
+        """Delete the job, keeping its runs, of which those that wait are cancelled.
+
+        False if there was none, or none at the version of `dropping`.
+        """
         ...
 
-    def delete_all_jobs(self, *, droppings: Collection[Dropping] = ()) -> list[UUID]:
-        """Delete every job, keeping the runs, with those of the rows that still fit; returns the ids of the jobs."""
+    def delete_all_jobs(self, *, at: datetime, droppings: Collection[Dropping] = ()) -> list[UUID]:
+        """Delete every job likewise, with those of the rows that still fit; returns the ids of the jobs."""
         ...
 
     def jobs_per_function(self) -> dict[str, int]:
@@ -85,32 +111,81 @@ class Store(Protocol):
         """Apply each advance whose job is still at its version, all in one transaction (law 3).
 
         Returns what was recorded by job id; a job that is missing there was not ours to move. A run is recorded as
-        `skipped` instead of `running` while another run of its job is running; those in `ended` no longer count: they
-        are over, and only their outcome is not written yet. A run that is recorded as `running` counts for its job's
-        `max_runs`; with the last one the job is completed, whatever `next_run_at` says.
+        `skipped` or `queued` instead of `running` if the job's overlap policy or its concurrency key says so, by the
+        runs on record at this moment; those in `ended` no longer count: they are over, and only their outcome is not
+        written yet. With `cancel_running` the runs that wait are ended, and those that are running get a
+        `cancel_reason`: to end them is the caller's. A run that is recorded as `running` or `queued` counts for its
+        job's `max_runs`; with the last one the job is completed, whatever `next_run_at` says.
         """
         ...
 
-    def add_manual_run(self, run: Run, *, ended: Collection[UUID] = ()) -> UUID | None:
+    def add_manual_run(self, run: Run, *, ended: Collection[UUID] = (), is_forced: bool = False) -> UUID | None:
         """Keep a manual run of a job that exists (else JobNotFound), and make its start the job's `last_run_at`.
 
-        Keeps nothing and returns the id of the run in the way if the job has one running that is not in `ended`.
+        Keeps nothing and returns the id of the run in the way if a slot could not start now either, unless forced.
         """
+        ...
+
+    def waiting_hints(self) -> Iterator[DueHint]:
+        """Each run that waits and when it may start, in any order, read in bounded pieces."""
+        ...
+
+    def waiting_hints_of(self, job_id: UUID) -> list[DueHint]:
+        """The same of one job, in the order of its slots."""
+        ...
+
+    def waiting_runs(self, run_ids: Collection[UUID]) -> list[tuple[Run, Job]]:
+        """Those of the runs that wait, each with its job."""
+        ...
+
+    def start_waiting(self, starts: Sequence[WaitingStart], *, ended: Collection[UUID] = ()) -> dict[UUID, Run]:
+        """Make `running` what waits and has room, decided as in `advance`; returns these, and the others as they wait.
+
+        A run that is missing there does not wait any more, or its job is not at the version given.
+        """
+        ...
+
+    def end_waiting(self, run_ids: Collection[UUID], state: RunState, *, at: datetime, reason: str) -> int:
+        """End those of the runs that wait; returns how many did."""
+        ...
+
+    def ask_to_end(self, run_id: UUID, *, reason: str) -> bool:
+        """Write down that a run is to end; False if it is not running."""
+        ...
+
+    def run(self, run_id: UUID) -> Run | None:
+        """The run of this id."""
         ...
 
     def running_run_ids(self, run_ids: Collection[UUID]) -> set[UUID]:
         """Those of the runs that are on record as running: what became of a claim whose answer was lost."""
         ...
 
-    def finish(self, outcomes: Sequence[Outcome]) -> set[UUID]:
+    def finish(self, outcomes: Sequence[Outcome], *, overs: Sequence[CallOver] = ()) -> Finished:
         """Record the end of each run that is still running, and what it makes of its job's status and `last_run_at`.
 
-        Returns the ids of the runs that were not running any more: they are as they were (law 6).
+        `overs` are the stuck runs that are so no more. A run that was not running any more stays as it is (law 6).
         """
         ...
 
-    def lose_running_runs(self, *, finished_at: datetime, reason: str) -> int:
-        """Make every run on record as running `lost`, and its job `failed`; returns how many there were."""
+    def running_runs(self, *, limit: int) -> list[Run]:
+        """The first of the runs on record as running, by their ids."""
+        ...
+
+    def clear_stuck(self) -> int:
+        """Whatever stuck runs had called is gone, with its process; returns how many there were."""
+        ...
+
+    def global_pause(self) -> Pause | None:
+        """The pause of everything that is in force."""
+        ...
+
+    def begin_global_pause(self, pause: Pause) -> None:
+        """Keep a pause of everything; one that is in force ends with it."""
+        ...
+
+    def end_global_pause(self, at: datetime) -> None:
+        """End the pause of everything that is in force, if there is one."""
         ...
 
     def calendars(self, names: Collection[str]) -> list[Calendar]:

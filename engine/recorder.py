@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -11,30 +11,41 @@ import structlog
 from engine.backoff import Backoff
 from engine.errors import StoreUnavailable
 from engine.limits import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, MAX_OUTCOME_BATCH
-from engine.nouns import Outcome, RunError
+from engine.nouns import CallOver, Finished, Outcome, RunError
 from engine.ports import Clock, Store
 
 log = structlog.get_logger("scheduler.recorder")
+
+Item = Outcome | CallOver
+"""What is recorded: how a run ended, or that what a stuck one had called has returned."""
 
 
 class Recorder:
     """Outcomes wait here, bounded by the permits they hold, until they are on record; then `recorded` is called.
 
-    `put` may be called from any thread; `recorded` is called by the recorder's thread. An outcome that the database
-    refuses is set aside, so that it holds none of the others, and tried again when there is nothing else to write.
+    `put` may be called from any thread; `recorded`, and `finished` with what a batch came to, are called by the
+    recorder's thread. An outcome that the database refuses is set aside, so that it holds none of the others, and tried
+    again when there is nothing else to write.
     """
 
     def __init__(
-        self, *, store: Store, clock: Clock, recorded: Callable[[Outcome], None], max_wait_seconds: float
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        recorded: Callable[[Item], None],
+        finished: Callable[[Finished], None],
+        max_wait_seconds: float,
     ) -> None:
         self._store = store
         self._clock = clock
         self._recorded = recorded
+        self._finished = finished
         self._max_wait_seconds = max_wait_seconds
         self._condition = threading.Condition()
-        self._waiting: deque[Outcome] = deque()
-        self._being_written: deque[Outcome] = deque()
-        self._refused: deque[Outcome] = deque()
+        self._waiting: deque[Item] = deque()
+        self._being_written: deque[Item] = deque()
+        self._refused: deque[Item] = deque()
         self._told_of: set[UUID] = set()
         self._is_second_try = False
         self._is_stopping = False
@@ -66,7 +77,7 @@ class Recorder:
         """Start the thread."""
         self._thread.start()
 
-    def put(self, outcome: Outcome) -> None:
+    def put(self, outcome: Item) -> None:
         """Have the outcome recorded. After the recorder's end, the caller's thread makes one try of its own."""
         with self._condition:
             if not self._is_over:
@@ -81,7 +92,11 @@ class Recorder:
         A job of which such a run is left does not run again, or the refused ones would take permit after permit.
         """
         with self._condition:
-            return {outcome.run_id for outcome in (*self._waiting, *self._being_written)}
+            return {
+                item.run_id
+                for item in (*self._waiting, *self._being_written)
+                if isinstance(item, CallOver) or item.makes_room
+            }
 
     def stop(self, timeout_seconds: float) -> bool:
         """Write what waits and end the thread, at the time-out after its next try; says whether all was written."""
@@ -141,39 +156,55 @@ class Recorder:
     def _write(self) -> None:
         batch = list(self._being_written)
         try:
-            late = self._store.finish(batch)
+            finished = self._finish(batch)
         except StoreUnavailable:
             raise
         # A mistake in one of them: which, writing one by one will show.
         except Exception:  # noqa: BLE001 - told below, of the outcome that raises it
-            for outcome in batch:
-                self._write_alone(outcome)
+            for item in batch:
+                self._write_alone(item)
         else:
-            for outcome in batch:
-                self._conclude(outcome, is_late=outcome.run_id in late)
+            for item in batch:
+                self._conclude(item, is_late=item.run_id in finished.late)
+            self._tell(finished)
 
-    def _write_alone(self, outcome: Outcome) -> None:
+    def _finish(self, items: Sequence[Item]) -> Finished:
+        outcomes = [item for item in items if isinstance(item, Outcome)]
+        overs = [item for item in items if isinstance(item, CallOver)]
+        return self._store.finish(outcomes, overs=overs)
+
+    def _write_alone(self, item: Item) -> None:
         try:
-            late = self._finish_somehow(outcome)
+            finished = self._finish_somehow(item)
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one outcome of many
-            self._set_aside(outcome, error)
+            self._set_aside(item, error)
         else:
-            self._conclude(outcome, is_late=bool(late))
+            self._conclude(item, is_late=bool(finished.late))
+            self._tell(finished)
 
-    def _finish_somehow(self, outcome: Outcome) -> set[UUID]:
+    def _finish_somehow(self, item: Item) -> Finished:
         try:
-            return self._store.finish([outcome])
+            return self._finish([item])
         except StoreUnavailable:
             raise
         # The texts of a user's function are what a database may dislike.
         except Exception as error:
-            late = self._store.finish([_bare(outcome)])
-            log.warning("outcome cut", run_id=str(outcome.run_id), job_id=str(outcome.job_id), exc_info=error)
-            return late
+            if isinstance(item, CallOver):
+                raise
+            finished = self._finish([_bare(item)])
+            log.warning("outcome cut", run_id=str(item.run_id), job_id=str(item.job_id), exc_info=error)
+            return finished
 
-    def _set_aside(self, outcome: Outcome, error: Exception) -> None:
+    def _tell(self, finished: Finished) -> None:
+        try:
+            self._finished(finished)
+        # What follows from it is looked at again by the next one that finishes, or at the next start.
+        except Exception as error:  # noqa: BLE001 - it is on record, and the recorder must go on
+            log.error("nothing followed from outcomes", error=str(error))  # noqa: TRY400 - one line will do
+
+    def _set_aside(self, outcome: Item, error: Exception) -> None:
         if outcome.run_id not in self._told_of:
             self._told_of.add(outcome.run_id)
             log.error("outcome refused", run_id=str(outcome.run_id), job_id=str(outcome.job_id), exc_info=error)
@@ -181,8 +212,8 @@ class Recorder:
             self._being_written.popleft()
             self._refused.append(outcome)
 
-    def _conclude(self, outcome: Outcome, *, is_late: bool) -> None:
-        if is_late and not self._is_second_try:
+    def _conclude(self, outcome: Item, *, is_late: bool) -> None:
+        if is_late and isinstance(outcome, Outcome) and not self._is_second_try:
             _tell_late(outcome)
         self._told_of.discard(outcome.run_id)
         # First the permit, then the list: at no moment does the run seem to be going and not waiting here.
@@ -190,9 +221,9 @@ class Recorder:
         with self._condition:
             self._being_written.popleft()
 
-    def _write_at_last(self, outcome: Outcome) -> None:
+    def _write_at_last(self, outcome: Item) -> None:
         try:
-            self._store.finish([outcome])
+            self._finish([outcome])
         # The next start will call the run lost.
         except Exception:
             log.exception("outcome not recorded", run_id=str(outcome.run_id), job_id=str(outcome.job_id))

@@ -7,13 +7,15 @@ from uuid import UUID
 import structlog
 
 from engine.calendars import Calendars
-from engine.dispatcher import log_missed
+from engine.dispatcher import log_passed_over
 from engine.edits import rescheduled
 from engine.errors import StoreUnavailable
-from engine.nouns import Advance, Job
+from engine.limits import MAX_OUTCOME_BATCH
+from engine.nouns import Advance, Job, Outcome, Run, RunState
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
-from engine.reading import calendars_of, local_jobs, overdue_jobs
+from engine.reading import calendars_of, local_jobs, overdue_jobs, read_jobs
+from engine.retries import with_retry
 from engine.run_path import as_text
 from registry import JobFunction
 
@@ -23,11 +25,31 @@ LOST_REASON = "the process that ran it ended without recording how it went"
 
 
 def lose_abandoned_runs(store: Store, *, now: datetime) -> int:
-    """Call runs of the process before us `lost`. Only for a process that alone may schedule on this database."""
-    lost = store.lose_running_runs(finished_at=now, reason=LOST_REASON)
+    """Call runs of the process before us `lost`, to be tried again where their jobs say so; how many there were.
+
+    Only for a process that alone may schedule on this database.
+    """
+    store.clear_stuck()
+    lost = 0
+    while runs := store.running_runs(limit=MAX_OUTCOME_BATCH):
+        jobs, _unreadable = read_jobs(store, [*{run.job_id for run in runs}])
+        store.finish([with_retry(_lost(run, now), run, jobs.get(run.job_id)) for run in runs])
+        lost += len(runs)
     if lost:
         log.warning("abandoned runs lost", runs=lost)
     return lost
+
+
+def _lost(run: Run, now: datetime) -> Outcome:
+    return Outcome(
+        run_id=run.id,
+        job_id=run.job_id,
+        state=RunState.LOST,
+        finished_at=now,
+        started_at=run.started_at,
+        lateness_ms=run.lateness_ms,
+        reason=LOST_REASON,
+    )
 
 
 def catch_up(store: Store, *, now: datetime, node: UUID, new_id: Ids) -> int:
@@ -39,7 +61,7 @@ def catch_up(store: Store, *, now: datetime, node: UUID, new_id: Ids) -> int:
         advances = [advance for advance in plans if advance is not None]
         recorded = _advance(store, advances)
         for advance in recorded:
-            log_missed(advance.missed)
+            log_passed_over(advance.missed)
         moved += len(recorded)
     return moved
 

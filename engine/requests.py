@@ -8,6 +8,7 @@ from uuid import UUID
 
 from engine.calendars import Weekday
 from engine.nouns import JobStatus
+from engine.policies import DEFAULT_POLICIES, Policies
 from engine.timing import Timing
 
 
@@ -20,6 +21,7 @@ class JobDraft:
     timing: Timing
     metadata: dict[str, Any]
     status: JobStatus = JobStatus.ACTIVE
+    policies: Policies = DEFAULT_POLICIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class JobChange:
     """The fields a client wants changed; None leaves a field as it is.
 
     `timing` has the fields of a Timing that are named, with their new values; of the kinds of schedule, one at most.
+    `policies` likewise.
     """
 
     name: str | None = None
@@ -34,6 +37,7 @@ class JobChange:
     timing: Mapping[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] | None = None
     status: JobStatus | None = None
+    policies: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

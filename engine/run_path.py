@@ -1,23 +1,31 @@
 """The life of one run, from the gate to its outcome: named steps of a few lines each, and none of them raises."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import structlog
 
-from engine.gate import StartGate
-from engine.nouns import Assignment, Outcome, Run, RunError, RunState
+from engine.call_ends import CallEnd, Died, GaveUp, Killed, Raised, Returned, end_of_raise, end_of_return
+from engine.deadlines import Deadlines
+from engine.gate import Refusal, StartGate
+from engine.limits import END_GRACE_SECONDS
+from engine.live_runs import Ending, Handle, LiveRun, LiveRuns
+from engine.nouns import Assignment, CallOver, Outcome, Run, RunError, RunState
 from engine.output import RunOutput, current_output
-from engine.planning import milliseconds
 from engine.ports import Clock
-from engine.text import describe_error, encode_result
-from registry import JobFunction, RunContext, UnsuitableFunction
+from engine.retries import with_retry
+from engine.slot_rows import milliseconds
+from engine.text import describe_error
+from registry import JobFunction, Lane, RunContext
 
 log = structlog.get_logger("scheduler.run")
+
+PROCESS_DIED = "engine.ProcessDied"
+"""The type of the error of a run whose worker process ended under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +37,10 @@ class Started:
 
 
 class RunPath:
-    """Takes an assignment through gate, call and outcome, in a thread of the pool.
+    """Takes an assignment through gate, call and outcome. Each lane calls the steps from where it calls the function.
 
-    Called by the pool. Every way out hands exactly one outcome to `deliver` (law 6), `BaseException` included.
+    Every way out hands exactly one outcome to `deliver` (law 6), `BaseException` included; and, if the run was over
+    before its call, then word that the call is over too.
     """
 
     def __init__(
@@ -39,117 +48,198 @@ class RunPath:
         *,
         functions: Mapping[str, JobFunction],
         gate: StartGate,
+        live_runs: LiveRuns,
         clock: Clock,
-        deliver: Callable[[Outcome], None],
+        deliver: Callable[[Outcome | CallOver], None],
+        max_wait_seconds: float,
     ) -> None:
         self._functions = functions
         self._gate = gate
+        self._live_runs = live_runs
         self._clock = clock
         self._deliver = deliver
+        self.deadlines = Deadlines(clock=clock, expired=self._expire, max_wait_seconds=max_wait_seconds)
 
-    def __call__(self, assignment: Assignment) -> None:
-        """Run it. Never raises."""
+    def run_in_thread(self, assignment: Assignment) -> None:
+        """The whole of it, in a thread of the pool. Never raises."""
         try:
-            outcome = self._live(assignment)
+            if self.enter(assignment):
+                # A context of its own: what the function binds must not reach the pool thread's next run.
+                copy_context().run(self._perform, assignment)
         # The last net: a permit that never comes back would shrink the pool for good.
         except BaseException as error:
             log.exception("run path failed", run_id=str(assignment.run.id), job_id=str(assignment.job.id))
-            outcome = self._failed(assignment, None, describe_error(error))
-        self._deliver(outcome)
+            self._deliver(_failed_by_us(assignment, self._clock.now(), error))
 
-    def _live(self, assignment: Assignment) -> Outcome:
+    def enter(self, assignment: Assignment) -> bool:
+        """Ask, as the last thing before the call, whether it may happen; if not, the run has ended here."""
         refusal = self._gate.enter(assignment.run.id)
         if refusal is not None:
-            return not_started(assignment, reason=refusal, at=self._clock.now())
-        # A context of its own: what the function binds or sets must not reach the pool thread's next run.
-        return copy_context().run(self._perform, assignment)
+            self._deliver(not_started(assignment, refusal, at=self._clock.now()))
+        return refusal is None
 
-    def _perform(self, assignment: Assignment) -> Outcome:
+    def begin(self, assignment: Assignment, lane: Lane, handle: Handle | None) -> "Call":
+        """The run is in its call from here on; `handle` can end that."""
+        call = Call(
+            LiveRun(assignment, lane, deliver=self._deliver), Started(self._clock.now(), self._clock.monotonic())
+        )
+        self._live_runs.add(call.live)
         _bind(assignment)
+        log.info("run started", lateness_ms=milliseconds(call.started.at - assignment.run.scheduled_for))
+        timeout_seconds = assignment.job.policies.timeout_seconds
+        if timeout_seconds is not None:
+            self.deadlines.set(assignment.run.id, timeout_seconds)
+        call.live.begin(handle)
+        return call
+
+    def finish(self, call: "Call", end: CallEnd) -> None:
+        """The call is over."""
+        run_id = call.assignment.run.id
+        self.deadlines.drop(run_id)
+        self._live_runs.remove(run_id)
+        call.live.returned(lambda ending: self._outcome(call, end, ending))
+
+    def context_of(self, call: "Call") -> RunContext:
+        """What the function may know of its run."""
+        run = call.assignment.run
+        return RunContext(
+            id=str(run.id),
+            scheduled_for=run.scheduled_for,
+            attempt=run.attempt,
+            log=structlog.get_logger("scheduler.job"),
+            cancelled=call.live.cancelled,
+        )
+
+    def _perform(self, assignment: Assignment) -> None:
+        call = self.begin(assignment, Lane.THREAD, None)
         output = RunOutput(lambda stream, line: log.info("job output", stream=stream, line=line))
         current_output.set(output)
-        started = self._start(assignment)
-        outcome = self._outcome_of_call(assignment, started)
+        end = self._call(call)
         output.close()
-        _log_end(outcome)
-        return outcome
+        self.finish(call, end)
 
-    def _start(self, assignment: Assignment) -> Started:
-        started = Started(self._clock.now(), self._clock.monotonic())
-        lateness = milliseconds(started.at - assignment.run.scheduled_for)
-        log.info("run started", lateness_ms=lateness)
-        return started
-
-    def _outcome_of_call(self, assignment: Assignment, started: Started) -> Outcome:
+    def _call(self, call: "Call") -> CallEnd:
+        function = self._functions[call.assignment.run.function_name]
         try:
-            result = self._call(assignment)
+            return end_of_return(function, function.call(**self.arguments_of(call, function)))
         # User code may raise anything, SystemExit and KeyboardInterrupt included: each is an outcome, none is ours.
         except BaseException as error:  # noqa: BLE001 - see above
-            return self._failed(assignment, started, describe_error(error))
-        return self._succeeded(assignment, started, result)
+            return end_of_raise(function, error)
 
-    def _call(self, assignment: Assignment) -> Any:
-        function = self._functions[assignment.run.function_name]
-        context = RunContext(
-            id=str(assignment.run.id),
-            scheduled_for=assignment.run.scheduled_for,
-            attempt=assignment.run.attempt,
-            log=structlog.get_logger("scheduler.job"),
-        )
-        arguments = function.select_arguments(
-            job_id=str(assignment.job.id), job_metadata=assignment.job.metadata, run=context
-        )
-        result = function.call(**arguments)
-        _refuse_unfinished(function, result)
-        return result
+    def arguments_of(self, call: "Call", function: JobFunction) -> dict[str, Any]:
+        """What the function is called with."""
+        job = call.assignment.job
+        return function.select_arguments(job_id=str(job.id), job_metadata=job.metadata, run=self.context_of(call))
 
-    def _succeeded(self, assignment: Assignment, started: Started, result: Any) -> Outcome:
-        result_json, reason = encode_result(result)
-        return self._ended(assignment, started, RunState.SUCCEEDED, result_json=result_json, reason=reason)
+    def _expire(self, run_id: UUID) -> None:
+        """Its time is over: it is asked to end, and after a moment of grace it is over without its function."""
+        live = self._live_runs.get(run_id)
+        if live is None:
+            return
+        seconds = live.assignment.job.policies.timeout_seconds or 0.0
+        if live.end(Ending(RunState.TIMED_OUT, f"timed out after {seconds:g} s")):
+            self.deadlines.set(run_id, END_GRACE_SECONDS)
+        elif live.ending is not None:
+            ending = live.ending
+            live.settle(lambda: self._stuck(live, ending))
 
-    def _failed(self, assignment: Assignment, started: Started | None, error: RunError) -> Outcome:
-        return self._ended(assignment, started, RunState.FAILED, error=error)
-
-    def _ended(self, assignment: Assignment, started: Started | None, state: RunState, **facts: Any) -> Outcome:
-        times = {} if started is None else self._times(assignment, started)
-        return Outcome(
-            run_id=assignment.run.id,
-            job_id=assignment.job.id,
-            state=state,
+    def _stuck(self, live: LiveRun, ending: Ending) -> Outcome:
+        run = live.assignment.run
+        log.error("run stuck", **run_keys(run), reason=ending.reason)
+        outcome = Outcome(
+            run_id=run.id,
+            job_id=run.job_id,
+            state=ending.state,
             finished_at=self._clock.now(),
-            **times,
+            started_at=run.started_at,
+            lateness_ms=run.lateness_ms,
+            reason=f"{ending.reason}; its function has not returned",
+            is_stuck=True,
+        )
+        return with_retry(outcome, run, live.assignment.job)
+
+    def _outcome(self, call: "Call", end: CallEnd, ending: Ending | None) -> Outcome:
+        run = call.assignment.run
+        facts = _ended(end) if ending is None else _ended_early(ending, end)
+        last = Outcome(
+            run_id=run.id,
+            job_id=run.job_id,
+            finished_at=self._clock.now(),
+            started_at=call.started.at,
+            lateness_ms=milliseconds(call.started.at - run.scheduled_for),
+            duration_ms=round((self._clock.monotonic() - call.started.monotonic) * 1_000, 3),
             **facts,
         )
-
-    def _times(self, assignment: Assignment, started: Started) -> dict[str, Any]:
-        return {
-            "started_at": started.at,
-            "lateness_ms": milliseconds(started.at - assignment.run.scheduled_for),
-            "duration_ms": round((self._clock.monotonic() - started.monotonic) * 1_000, 3),
-        }
+        outcome = _retried(last, call.assignment, end) if ending is None else with_retry(last, run, call.assignment.job)
+        _log_end(run, outcome)
+        return outcome
 
 
-def _refuse_unfinished(function: JobFunction, result: Any) -> None:
-    """Refuse what is only a promise of work: a wrapper may hide from the registry that its function is one."""
-    if inspect.iscoroutine(result) or inspect.isgenerator(result):
-        result.close()
-    elif not inspect.isawaitable(result):
-        return
-    raise UnsuitableFunction(
-        f'job function "{function.name}" returned {type(result).__name__}, of which nothing has run: use a plain def'
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that has begun."""
+
+    live: LiveRun
+    started: Started
+
+    @property
+    def assignment(self) -> Assignment:
+        """The run and the job as it was claimed."""
+        return self.live.assignment
+
+
+def _retried(outcome: Outcome, assignment: Assignment, end: CallEnd) -> Outcome:
+    """The outcome, to be followed by another attempt if the job and the function want that."""
+    if not isinstance(end, Raised):
+        return with_retry(outcome, assignment.run, assignment.job)
+    asked, is_final = end.retry_after_seconds, end.is_final
+    return with_retry(outcome, assignment.run, assignment.job, is_final=is_final, asked_seconds=asked)
+
+
+def _ended(end: CallEnd) -> dict[str, Any]:
+    """What the end of a call by itself says of how the run ended."""
+    match end:
+        case Returned(result_json, reason):
+            return {"state": RunState.SUCCEEDED, "result_json": result_json, "reason": reason}
+        case Raised(error):
+            return {"state": RunState.FAILED, "error": error}
+        case GaveUp(reason):
+            return {"state": RunState.CANCELLED, "reason": reason}
+        case Died(reason):
+            return {"state": RunState.FAILED, "error": RunError(PROCESS_DIED, reason, ""), "is_crash": True}
+        case Killed():
+            return {"state": RunState.LOST, "reason": "its call was ended because the scheduler stopped"}
+
+
+def _ended_early(ending: Ending, end: CallEnd) -> dict[str, Any]:
+    """The same of a call that was asked to end."""
+    match end:
+        case Returned():
+            how = "; its function then returned"
+        case Raised(error):
+            how = f"; its function then raised {error.type}"
+        case _:
+            how = ""
+    return {"state": ending.state, "reason": f"{ending.reason}{how}"}
+
+
+def _failed_by_us(assignment: Assignment, now: datetime, error: BaseException) -> Outcome:
+    run = assignment.run
+    return Outcome(
+        run_id=run.id, job_id=run.job_id, state=RunState.FAILED, finished_at=now, error=describe_error(error)
     )
 
 
-def not_started(assignment: Assignment, *, reason: str, at: datetime) -> Outcome:
+def not_started(assignment: Assignment, refusal: Refusal, *, at: datetime) -> Outcome:
     """The end of a claimed run whose function was not called."""
     run = assignment.run
-    log.info("run not started", **run_keys(run), reason=reason)
+    log.info("run not started", **run_keys(run), reason=refusal.reason)
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,
-        state=RunState.SKIPPED,
+        state=refusal.state,
         finished_at=at,
-        reason=reason,
+        reason=refusal.reason,
         undoes_claim=True,
     )
 
@@ -177,8 +267,8 @@ def _bind(assignment: Assignment) -> None:
     structlog.contextvars.bind_contextvars(**run_keys(assignment.run))
 
 
-def _log_end(outcome: Outcome) -> None:
-    facts: dict[str, Any] = {
+def _log_end(run: Run, outcome: Outcome) -> None:
+    facts: dict[str, Any] = run_keys(run) | {
         "state": outcome.state.value,
         "duration_ms": outcome.duration_ms,
         "lateness_ms": outcome.lateness_ms,

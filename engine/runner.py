@@ -1,18 +1,20 @@
-"""The pool and what stands around it: how a claimed run comes to its thread, and its permit back."""
+"""The pool and what stands around it: how a claimed run comes to its lane, and its permit back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from uuid import UUID
 
 import structlog
 
 from engine.agenda import Agenda
-from engine.gate import StartGate
-from engine.nouns import Assignment, Outcome, Run, RunState
+from engine.gate import Refusal, StartGate
+from engine.live_runs import LiveRuns
+from engine.nouns import Assignment, CallOver, Finished, Outcome, Run, RunState
 from engine.ports import Clock, Store
 from engine.recorder import Recorder
+from engine.retries import with_retry
 from engine.run_path import RunPath, not_started, run_keys
-from registry import JobFunction
+from registry import JobFunction, Lane
 
 log = structlog.get_logger("scheduler.run")
 
@@ -28,65 +30,103 @@ class Runner:
         agenda: Agenda,
         gate: StartGate,
         functions: Mapping[str, JobFunction],
+        finished: Callable[[Finished], None],
         max_wait_seconds: float,
     ) -> None:
         self._clock = clock
         self._agenda = agenda
         self._gate = gate
-        self.recorder = Recorder(store=store, clock=clock, recorded=self._bring_home, max_wait_seconds=max_wait_seconds)
-        self._run_path = RunPath(functions=functions, gate=gate, clock=clock, deliver=self.recorder.put)
-        self._pool = ThreadPoolExecutor(max_workers=agenda.permits, thread_name_prefix="scheduler-run")
+        self._functions = functions
+        self._stuck: dict[UUID, Lane] = {}
+        self.live_runs = LiveRuns()
+        self.recorder = Recorder(
+            store=store, clock=clock, recorded=self._bring_home, finished=finished, max_wait_seconds=max_wait_seconds
+        )
+        self._run_path = RunPath(
+            functions=functions,
+            gate=gate,
+            live_runs=self.live_runs,
+            clock=clock,
+            deliver=self.recorder.put,
+            max_wait_seconds=max_wait_seconds,
+        )
+        self.deadlines = self._run_path.deadlines
+        self._pool = ThreadPoolExecutor(max_workers=agenda.permits[Lane.THREAD], thread_name_prefix="scheduler-run")
+
+    def lane_of(self, function_name: str) -> Lane:
+        """Where the function is called."""
+        function = self._functions.get(function_name)
+        return Lane.THREAD if function is None else function.lane
 
     def start(self, assignment: Assignment) -> None:
-        """Hand a run that is on record to the pool. Never raises."""
+        """Hand a run that is on record to its lane. Never raises."""
         try:
-            self._pool.submit(self._run_path, assignment)
+            self._pool.submit(self._run_path.run_in_thread, assignment)
         except Exception as error:  # noqa: BLE001 - the pool is shut, or there is no thread or memory for another run
-            self.end_unstarted(assignment, f"no thread could be started for it: {error}")
+            self.end_unstarted(assignment, Refusal(f"no thread could be started for it: {error}"))
 
-    def end_unstarted(self, assignment: Assignment, reason: str) -> None:
+    def end_unstarted(self, assignment: Assignment, refusal: Refusal) -> None:
         """Record that a run which may be on record will not start."""
         # The pool may have queued a run although it raised ("can't start new thread"): if a thread has taken it since,
         # that thread tells how it ends.
-        if self._gate.refuse(assignment.run.id, reason=reason):
-            self.recorder.put(not_started(assignment, reason=reason, at=self._clock.now()))
+        if self._gate.refuse(assignment.run.id, refusal):
+            self.recorder.put(not_started(assignment, refusal, at=self._clock.now()))
 
     def withdraw(self, run: Run) -> None:
         """Take back the ticket and the permit of a run that is certainly not on record."""
         self._gate.close(run.id)
-        self._agenda.give_back()
+        self._agenda.give_back(self.lane_of(run.function_name))
 
     def abandon_runs(self) -> int:
         """Let no run start any more, and record those that are going as lost; returns how many were going."""
         reason = "the scheduler stopped before the run started"
         waiting, entered = self._gate.shut(reason)
         for assignment in waiting:
-            self.end_unstarted(assignment, reason)
+            self.end_unstarted(assignment, Refusal(reason))
         over = self.recorder.waiting_run_ids()
-        left = [assignment.run for assignment in entered if assignment.run.id not in over]
-        running = [run for run in left if self._gate.holds(run.id)]
-        for run in running:
-            log.warning("run abandoned", **run_keys(run))
-            self.recorder.put(_lost_at_stop(run, self._clock.now()))
-        return len(running)
+        left = [assignment for assignment in entered if assignment.run.id not in over]
+        return sum(self._abandon(assignment) for assignment in left if self._gate.holds(assignment.run.id))
 
     def shut_down(self) -> None:
         """End the threads that have nothing to do. One that is in a call stays until the call returns."""
+        self.deadlines.stop()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _bring_home(self, outcome: Outcome) -> None:
+    def _abandon(self, assignment: Assignment) -> bool:
+        live = self.live_runs.get(assignment.run.id)
+        if live is None:
+            # On its way into its call, or out of it: if it has an outcome after all, that comes late.
+            self.recorder.put(self._lost_at_stop(assignment))
+            return True
+        return live.settle(lambda: self._lost_at_stop(assignment))
+
+    def _lost_at_stop(self, assignment: Assignment) -> Outcome:
+        run = assignment.run
+        log.warning("run abandoned", **run_keys(run))
+        outcome = Outcome(
+            run_id=run.id,
+            job_id=run.job_id,
+            state=RunState.LOST,
+            finished_at=self._clock.now(),
+            started_at=run.started_at,
+            lateness_ms=run.lateness_ms,
+            reason="still running when the scheduler stopped and its grace was over",
+        )
+        return with_retry(outcome, run, assignment.job)
+
+    def _bring_home(self, item: Outcome | CallOver) -> None:
+        """Called by the recorder, once what it was given is on record."""
+        if isinstance(item, CallOver):
+            lane = self._stuck.pop(item.run_id, None)
+            if lane is not None:
+                self._agenda.give_back(lane)
+            return
+        assignment = self._gate.close(item.run_id)
         # An outcome may come twice (abandoned at a stop, then returned): its permit comes back once.
-        if self._gate.close(outcome.run_id):
-            self._agenda.give_back()
-
-
-def _lost_at_stop(run: Run, now: datetime) -> Outcome:
-    return Outcome(
-        run_id=run.id,
-        job_id=run.job_id,
-        state=RunState.LOST,
-        finished_at=now,
-        started_at=run.started_at,
-        lateness_ms=run.lateness_ms,
-        reason="still running when the scheduler stopped and its grace was over",
-    )
+        if assignment is None:
+            return
+        lane = self.lane_of(assignment.run.function_name)
+        if item.is_stuck:
+            self._stuck[item.run_id] = lane
+        else:
+            self._agenda.give_back(lane)

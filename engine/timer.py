@@ -5,15 +5,17 @@ import threading
 from engine.agenda import Agenda
 from engine.backoff import Backoff
 from engine.dispatcher import Dispatcher
+from engine.pausing import Pausing
 from engine.ports import Clock
 
 
 class Timer:
     """A daemon thread around `tick`. Started and stopped once, from the scheduler's thread."""
 
-    def __init__(self, *, agenda: Agenda, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(self, *, agenda: Agenda, dispatcher: Dispatcher, pausing: Pausing, clock: Clock) -> None:
         self._agenda = agenda
         self._dispatcher = dispatcher
+        self._pausing = pausing
         self._clock = clock
         self._backoff = Backoff(
             clock=clock,
@@ -54,6 +56,7 @@ class Timer:
         """One turn: wait once, dispatch what is due by then. The body of the loop; raises what the store raises."""
         self._ticked_at = self._clock.monotonic()
         self._dispatcher.settle_doubt()
+        self._pausing.look_at_clock()
         self._dispatcher.dispatch(self._agenda.take_due())
 
     def _run(self) -> None:

@@ -5,15 +5,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from engine.errors import JobNotFound
 from engine.nouns import Advance, JobStatus, Run, RunState
-from store.run_rows import insert_runs, running_by_job
-from store.tables import IS_SCHEDULED, jobs
+from store.columns import AnyRow
+from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
+from store.overlaps import Rules, Verdict, decide, superseded_reason
+from store.run_rows import insert_runs
+from store.tables import IS_RUNNING, IS_SCHEDULED, IS_WAITING, jobs, runs
+
+RULES = (jobs.c.overlap_policy, jobs.c.max_instances, jobs.c.concurrency_key, jobs.c.concurrency_limit)
+"""The columns of a job that decide on its overlaps."""
 
 _MOVABLE = (
-    select(jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at, jobs.c.run_count, jobs.c.max_runs)
+    select(jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at, jobs.c.run_count, jobs.c.max_runs, *RULES)
     .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)), IS_SCHEDULED)
     # A job that another node is claiming is left to it. SQLite leaves this out: there the write lock is held already.
     .with_for_update(skip_locked=True)
@@ -30,10 +36,16 @@ _MOVE = (
         run_count=bindparam("new_run_count"),
     )
 )
-_LOCK = select(jobs.c.id).where(jobs.c.id == bindparam("job_id")).with_for_update()
+_LOCK = select(jobs.c.id, *RULES).where(jobs.c.id == bindparam("job_id")).with_for_update()
 _STARTED = update(jobs).where(jobs.c.id == bindparam("job_id")).values(last_run_at=bindparam("started_at"))
-
-_Stored = Row[UUID, int, JobStatus, datetime | None, int, int | None]
+_THESE = runs.c.id.in_(bindparam("run_ids", expanding=True))
+_ASK_TO_END = update(runs).where(_THESE, IS_RUNNING).values(cancel_reason=bindparam("why"))
+_END_ALL_WAITING = (
+    update(runs)
+    .where(IS_WAITING)
+    .values(state=bindparam("ended_as"), finished_at=bindparam("at"), due_at=None, reason=bindparam("why"))
+)
+_END_WAITING = _END_ALL_WAITING.where(_THESE)
 
 
 def advance_jobs(
@@ -45,37 +57,94 @@ def advance_jobs(
     moves = [asked[job_id] for job_id, row in stored.items() if row.version == asked[job_id].expected_version]
     if not moves:
         return {}
-    claimed = [advance.job_id for advance in moves if advance.run and advance.run.state is RunState.RUNNING]
-    in_the_way = running_by_job(connection, claimed, ended)
-    recorded = {advance.job_id: _decided(advance.run, in_the_way.get(advance.job_id)) for advance in moves}
+    verdicts = _verdicts(connection, moves, stored, ended)
+    recorded = {job_id: None if verdict is None else verdict.run for job_id, verdict in verdicts.items()}
     connection.execute(_MOVE, [_move(advance, stored[advance.job_id], recorded[advance.job_id]) for advance in moves])
-    insert_runs(connection, [*recorded.values(), *(advance.missed for advance in moves)])
+    insert_runs(connection, [*recorded.values(), *(row for advance in moves for row in advance.rows)])
     return recorded
 
 
-def add_manual_run(connection: Connection, run: Run, ended: Collection[UUID]) -> UUID | None:
+def add_manual_run(
+    connection: Connection, run: Run, ended: Collection[UUID], *, is_forced: bool = False
+) -> UUID | None:
     """Keep a manual run unless a run of the job is in the way, which is returned; raises JobNotFound."""
-    if connection.execute(_LOCK, {"job_id": run.job_id}).first() is None:
+    job = connection.execute(_LOCK, {"job_id": run.job_id}).first()
+    if job is None:
         raise JobNotFound
-    in_the_way = running_by_job(connection, [run.job_id], ended).get(run.job_id)
-    if in_the_way is None:
-        insert_runs(connection, [run])
-        if run.started_at is not None:
-            connection.execute(_STARTED, {"job_id": run.job_id, "started_at": run.started_at})
-    return in_the_way
+    if not is_forced:
+        in_the_way = _in_the_way(connection, run, Rules.of(job), ended)
+        if in_the_way is not None:
+            return in_the_way
+    insert_runs(connection, [run])
+    if run.started_at is not None:
+        connection.execute(_STARTED, {"job_id": run.job_id, "started_at": run.started_at})
+    return None
 
 
-def _decided(run: Run | None, in_the_way: UUID | None) -> Run | None:
-    if run is None or in_the_way is None:
-        return run
-    return run.skipped(f"run {in_the_way} of this job is still running", at=run.started_at or run.scheduled_for)
+def end_waiting(connection: Connection, run_ids: Collection[UUID], state: RunState, *, at: datetime, why: str) -> int:
+    """End those of the runs that wait; returns how many did."""
+    parameters = {"run_ids": list(run_ids), "ended_as": state, "at": at, "why": why}
+    return connection.execute(_END_WAITING, parameters).rowcount if run_ids else 0
 
 
-def _move(advance: Advance, stored: _Stored, recorded: Run | None) -> dict[str, Any]:
+def end_all_waiting(connection: Connection, job_id: UUID | None, *, at: datetime) -> None:
+    """Cancel what waits of a job that is deleted; None stands for all jobs."""
+    statement = _END_ALL_WAITING if job_id is None else _END_ALL_WAITING.where(runs.c.job_id == job_id)
+    connection.execute(statement, {"ended_as": RunState.CANCELLED, "at": at, "why": "the job was deleted"})
+
+
+def ask_to_end(connection: Connection, run_ids: Collection[UUID], *, why: str) -> int:
+    """Write down of those of the runs that are running that they are to end; returns how many are."""
+    parameters = {"run_ids": list(run_ids), "why": why}
+    return connection.execute(_ASK_TO_END, parameters).rowcount if run_ids else 0
+
+
+def _verdicts(
+    connection: Connection, moves: Sequence[Advance], stored: dict[UUID, AnyRow], ended: Collection[UUID]
+) -> dict[UUID, Verdict | None]:
+    claimed = [advance.job_id for advance in moves if advance.run and advance.run.state is RunState.RUNNING]
+    rules = {job_id: Rules.of(stored[job_id]) for job_id in claimed}
+    crowds = crowds_of(connection, claimed, ended)
+    keys = {each.concurrency_key for each in rules.values() if each.concurrency_key is not None}
+    loads = loads_of_keys(connection, keys, ended)
+    verdicts: dict[UUID, Verdict | None] = {}
+    for advance in moves:
+        run = advance.run
+        if run is None or advance.job_id not in rules:
+            verdicts[advance.job_id] = None if run is None else Verdict(run)
+            continue
+        crowd = crowds[advance.job_id]
+        verdict = decide(run, rules[advance.job_id], crowd, loads, is_caught_up=bool(advance.queued))
+        verdicts[advance.job_id] = verdict
+        if verdict.supersedes:
+            _supersede(connection, crowd, by=verdict.run)
+    return verdicts
+
+
+def _supersede(connection: Connection, crowd: Crowd, *, by: Run) -> None:
+    """End what is not over of the job: at once if it only waits."""
+    why, at = superseded_reason(by.id), by.due_at or by.scheduled_for
+    end_waiting(connection, crowd.queued, RunState.SKIPPED, at=at, why=why)
+    end_waiting(connection, crowd.retrying, RunState.CANCELLED, at=at, why=why)
+    ask_to_end(connection, crowd.going, why=why)
+
+
+def _in_the_way(connection: Connection, run: Run, rules: Rules, ended: Collection[UUID]) -> UUID | None:
+    """A manual run does not wait: whatever would make a slot skip, queue or cancel is in its way."""
+    crowd = crowds_of(connection, [run.job_id], ended)[run.job_id]
+    loads = loads_of_keys(connection, {rules.concurrency_key} if rules.concurrency_key else set(), ended)
+    if decide(run, rules, crowd, loads, is_caught_up=False).run.state is RunState.RUNNING:
+        return None
+    others = [*crowd.going, *crowd.retrying, *crowd.queued]
+    return others[0] if others else holder_of_key(connection, rules.concurrency_key, ended)
+
+
+def _move(advance: Advance, stored: AnyRow, recorded: Run | None) -> dict[str, Any]:
     is_started = recorded is not None and recorded.state is RunState.RUNNING
-    run_count = stored.run_count + is_started
+    started = sum(run is not None and run.state in _TO_RUN for run in (recorded, *advance.queued))
+    run_count = stored.run_count + started
     # The row decides and not the engine, which may have made its plan while a start was taken back (store.outcomes).
-    is_last = is_started and stored.max_runs is not None and run_count >= stored.max_runs
+    is_last = bool(started) and stored.max_runs is not None and run_count >= stored.max_runs
     next_run_at = None if is_last else advance.next_run_at
     return {
         "job_id": advance.job_id,
@@ -86,3 +155,7 @@ def _move(advance: Advance, stored: _Stored, recorded: Run | None) -> dict[str, 
         "new_last_scheduled_for": advance.last_scheduled_for,
         "new_run_count": run_count,
     }
+
+
+_TO_RUN = frozenset({RunState.RUNNING, RunState.QUEUED})
+"""What counts for `max_runs`: a run that is going, or is to go."""

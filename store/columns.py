@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Enum, String, TypeDecorator
+from sqlalchemy import JSON, DateTime, Dialect, Enum, Row, String, TypeDecorator
 from sqlalchemy.types import TypeEngine
+
+AnyRow = Row[*tuple[Any, ...]]
+"""A row of whatever columns were asked for."""
 
 INSTANT_TEXT_LENGTH = len("2026-11-23 10:00:00.000000+00:00")
 

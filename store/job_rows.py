@@ -1,28 +1,39 @@
 """Jobs as rows: reading, writing, listing. Every function works inside the caller's transaction."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Text, and_, bindparam, cast, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, Text, and_, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
-from engine.nouns import DueHint, Job
+from engine.nouns import DueHint, Job, JobStatus, Pause
+from engine.policies import Policies
 from engine.timing import Timing
 from store.tables import IS_SCHEDULED, jobs
 
-# The fields of a timing and of a job in their order, each with its column: a field without one fails here, at import.
+# The fields of a timing, of policies, of a pause and of a job in their order, each with its column: a field without one
+# fails here, at import.
 _TIMING_COLUMNS = {field.name: jobs.c[field.name] for field in fields(Timing)}
-_JOB_FIELDS = [field.name for field in fields(Job)]
-_TIMING_AT = _JOB_FIELDS.index("timing")
-_JOB_COLUMNS = {
-    name: jobs.c["job_metadata" if name == "metadata" else name] for name in _JOB_FIELDS if name != "timing"
+_POLICY_COLUMNS = {field.name: jobs.c[field.name] for field in fields(Policies)}
+_PAUSE_COLUMNS = {
+    "at": jobs.c.paused_at,
+    "until": jobs.c.paused_until,
+    "by": jobs.c.paused_by,
+    "note": jobs.c.pause_note,
+    "reason": jobs.c.pause_reason,
 }
+_OWN_FIELDS = [field.name for field in fields(Job) if field.name not in ("timing", "policies", "pause")]
+_OWN_COLUMNS = {name: jobs.c["job_metadata" if name == "metadata" else name] for name in _OWN_FIELDS}
+JOB_COLUMNS = [*_TIMING_COLUMNS.values(), *_POLICY_COLUMNS.values(), *_PAUSE_COLUMNS.values(), *_OWN_COLUMNS.values()]
+_POLICIES_FROM = len(_TIMING_COLUMNS)
+_PAUSE_FROM = _POLICIES_FROM + len(_POLICY_COLUMNS)
+_OWN_FROM = _PAUSE_FROM + len(_PAUSE_COLUMNS)
 # An edit leaves alone what only runs change, and they change it without a new version.
-_NOT_EDITED = {"id", "created_at", "last_run_at", "run_count"}
+_NOT_EDITED = {"id", "created_at", "last_run_at", "run_count", "consecutive_failures", "consecutive_crashes"}
 
-_SELECT = select(*_TIMING_COLUMNS.values(), *_JOB_COLUMNS.values())
+_SELECT = select(*JOB_COLUMNS)
 _BY_ID = _SELECT.where(jobs.c.id == bindparam("job_id"))
 _BY_IDS = _SELECT.where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
 _PAGE = _SELECT.order_by(jobs.c.created_at, jobs.c.id).limit(bindparam("limit"))
@@ -50,8 +61,14 @@ _LOCAL = (
 )
 _LOCAL_AFTER = _LOCAL.where(jobs.c.id > bindparam("after"))
 _HINTS = (
-    select(jobs.c.id, jobs.c.next_run_at, jobs.c.version)
-    .where(IS_SCHEDULED, jobs.c.next_run_at.is_not(None))
+    select(
+        jobs.c.id,
+        func.coalesce(jobs.c.next_run_at, jobs.c.paused_until, type_=jobs.c.next_run_at.type),
+        jobs.c.version,
+        jobs.c.function_name,
+        jobs.c.priority,
+    )
+    .where(or_(and_(IS_SCHEDULED, jobs.c.next_run_at.is_not(None)), jobs.c.paused_until.is_not(None)))
     .order_by(jobs.c.id)
     .limit(bindparam("limit"))
 )
@@ -71,11 +88,11 @@ def insert_job(connection: Connection, job: Job) -> None:
 
 def find_job(connection: Connection, job_id: UUID) -> Job | None:
     row = connection.execute(_BY_ID, {"job_id": job_id}).first()
-    return None if row is None else _job_of(row)
+    return None if row is None else job_of(row)
 
 
 def find_jobs(connection: Connection, job_ids: Collection[UUID]) -> list[Job]:
-    return [_job_of(row) for row in connection.execute(_BY_IDS, {"job_ids": list(job_ids)})]
+    return [job_of(row) for row in connection.execute(_BY_IDS, {"job_ids": list(job_ids)})]
 
 
 def page_of_jobs(connection: Connection, after: tuple[datetime, UUID] | None, limit: int) -> list[Job]:
@@ -83,7 +100,7 @@ def page_of_jobs(connection: Connection, after: tuple[datetime, UUID] | None, li
         rows = connection.execute(_PAGE, {"limit": limit})
     else:
         rows = connection.execute(_PAGE_AFTER, {"created_at": after[0], "job_id": after[1], "limit": limit})
-    return [_job_of(row) for row in rows]
+    return [job_of(row) for row in rows]
 
 
 def page_of_overdue_ids(connection: Connection, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
@@ -99,7 +116,11 @@ def page_of_local_ids(connection: Connection, after: UUID | None, limit: int) ->
 
 def page_of_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
     statement = _HINTS if after is None else _HINTS_AFTER
-    return [DueHint(*row) for row in connection.execute(statement, {"after": after, "limit": limit})]
+    rows = connection.execute(statement, {"after": after, "limit": limit})
+    return [
+        DueHint(job_id, due_at, version, function_name=function_name, priority=priority)
+        for job_id, due_at, version, function_name, priority in rows
+    ]
 
 
 def count_jobs_per_function(connection: Connection) -> dict[str, int]:
@@ -120,6 +141,8 @@ def newly_listed_calendars(connection: Connection, job: Job) -> list[str]:
 def replace_job(connection: Connection, job: Job, expected_version: int, *, keeps_status: bool) -> bool:
     left_alone = _NOT_EDITED | ({"status"} if keeps_status else set())
     edited = {name: value for name, value in _row_of(job).items() if name not in left_alone}
+    if not keeps_status and job.status is JobStatus.ACTIVE:
+        edited |= {"consecutive_failures": 0, "consecutive_crashes": 0}
     parameters = {"job_id": job.id, "expected_version": expected_version}
     return connection.execute(_REPLACE.values(edited), parameters).rowcount == 1
 
@@ -137,11 +160,19 @@ def delete_all_jobs(connection: Connection) -> dict[UUID, int]:
 
 
 def _row_of(job: Job) -> dict[str, Any]:
-    own = {column.name: getattr(job, name) for name, column in _JOB_COLUMNS.items()}
-    return own | {column.name: getattr(job.timing, name) for name, column in _TIMING_COLUMNS.items()}
+    own = {column.name: getattr(job, name) for name, column in _OWN_COLUMNS.items()}
+    timing = {column.name: getattr(job.timing, name) for name, column in _TIMING_COLUMNS.items()}
+    policies = {column.name: getattr(job.policies, name) for name, column in _POLICY_COLUMNS.items()}
+    pause = {column.name: getattr(job.pause, name, None) for name, column in _PAUSE_COLUMNS.items()}
+    return own | timing | policies | pause
 
 
-def _job_of(row: Row[Any]) -> Job:
-    of_timing, of_job = row[: len(_TIMING_COLUMNS)], list(row[len(_TIMING_COLUMNS) :])
-    of_job.insert(_TIMING_AT, Timing(*of_timing))
-    return Job(*of_job)
+def job_of(row: Sequence[Any]) -> Job:
+    """The job in the columns of `JOB_COLUMNS`."""
+    pause = row[_PAUSE_FROM:_OWN_FROM]
+    return Job(
+        timing=Timing(*row[:_POLICIES_FROM]),
+        policies=Policies(*row[_POLICIES_FROM:_PAUSE_FROM]),
+        pause=None if pause[0] is None else Pause(*pause),
+        **dict(zip(_OWN_FIELDS, row[_OWN_FROM:], strict=True)),
+    )

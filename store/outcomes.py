@@ -1,18 +1,39 @@
 """How runs ended, and what that makes of their jobs. Transitions are guarded: only a running run ends (law 6)."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
-from engine.nouns import BAD_ENDS, JobStatus, Outcome, RunState, Trigger
+from engine.limits import MAX_ATTEMPT_MESSAGE_LENGTH
+from engine.nouns import (
+    BAD_ENDS,
+    Attempt,
+    BadStreak,
+    CallOver,
+    Finished,
+    JobStatus,
+    Outcome,
+    RunState,
+    Trigger,
+)
+from store.columns import AnyRow
+from store.run_rows import attempts_as_json
 from store.tables import IS_RUNNING, jobs, runs
 
 # Rows are locked in the order of their ids, here and below: two nodes that record at once wait, and never deadlock.
 _STILL_RUNNING = (
-    select(runs.c.id, runs.c.trigger)
+    select(
+        runs.c.id,
+        runs.c.job_id,
+        runs.c.trigger,
+        runs.c.attempt,
+        runs.c.earlier_attempts,
+        runs.c.concurrency_key,
+        runs.c.backfill_id,
+    )
     .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_RUNNING)
     .order_by(runs.c.id)
     .with_for_update()
@@ -23,16 +44,34 @@ _FINISH = (
     .values({name: bindparam(f"new_{name}") for name in (
         "state", "started_at", "finished_at", "lateness_ms", "duration_ms",
         "error_type", "error_message", "error_traceback", "result", "reason",
+        "due_at", "earlier_attempts", "is_stuck",
     )})
 )  # fmt: skip
-_IN_STATUS = (
-    select(jobs.c.id)
-    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)), jobs.c.status == bindparam("status"))
+_CALL_OVER = (
+    update(runs)
+    .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), runs.c.is_stuck)
+    .values(is_stuck=None)
+    .returning(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id)
+)
+_EXISTING = select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+_STANDING = (
+    select(jobs.c.id, jobs.c.status, jobs.c.consecutive_failures, jobs.c.consecutive_crashes)
+    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
     .order_by(jobs.c.id)
     .with_for_update()
 )
-_SET_STATUS = (
-    update(jobs).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).values(status=bindparam("new_status"))
+# Nearly always all went well and there is nothing to change: then this finds nothing, and is all it costs.
+_STANDING_BADLY = _STANDING.where(
+    or_(jobs.c.status == JobStatus.FAILED, jobs.c.consecutive_failures > 0, jobs.c.consecutive_crashes > 0)
+)
+_STAND = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("job_id"))
+    .values(
+        status=bindparam("new_status"),
+        consecutive_failures=bindparam("new_failures"),
+        consecutive_crashes=bindparam("new_crashes"),
+    )
 )
 # A claim says that the run starts; here is when it did, which for a run that waited for a thread is later.
 _STARTED = (
@@ -54,52 +93,123 @@ _NOT_STARTED = (
 _NOT_COUNTED = (
     update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.run_count > 0).values(run_count=jobs.c.run_count - 1)
 )
-_JOBS_OF_RUNNING = select(runs.c.job_id).where(IS_RUNNING)
-_FAIL_JOBS_OF_RUNNING = (
-    update(jobs)
-    .where(jobs.c.id.in_(_JOBS_OF_RUNNING), jobs.c.status == JobStatus.ACTIVE)
-    .values(status=JobStatus.FAILED)
-)
-_LOSE_RUNNING = (
-    update(runs)
-    .where(IS_RUNNING)
-    .values(state=RunState.LOST, finished_at=bindparam("at"), reason=bindparam("why"), duration_ms=None)
-)
 
 
-def finish_runs(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUID]:
-    """Record the ends of those runs that are still running; returns the ids of the others."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a job's runs have made of it."""
+
+    status: JobStatus
+    failures: int
+    crashes: int
+
+    def after(self, outcome: Outcome, trigger: Trigger) -> "Standing":
+        """What one more outcome makes of it. Runs by hand, and backfills, count for the status only."""
+        is_bad = outcome.state in BAD_ENDS
+        has_ended = is_bad or outcome.state is RunState.SUCCEEDED
+        failures, crashes = self.failures, self.crashes
+        if has_ended and trigger is Trigger.SCHEDULE:
+            failures = failures + 1 if is_bad else 0
+        if outcome.is_crash:
+            crashes += 1
+        elif outcome.attempt_end in _CALLED:
+            crashes = 0
+        return Standing(_status_after(self.status, outcome.state), failures, crashes)
+
+
+_CALLED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED})
+"""The ends of an attempt whose function was called, and whose process saw its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What there may be room in, as a run of it is over: jobs, concurrency keys, backfills."""
+
+    job_ids: frozenset[UUID]
+    keys: frozenset[str]
+    backfill_ids: frozenset[UUID]
+
+    @classmethod
+    def by(cls, rows: Sequence[AnyRow]) -> "Freed":
+        """By the runs of these rows."""
+        return cls(
+            job_ids=frozenset(row.job_id for row in rows),
+            keys=frozenset(row.concurrency_key for row in rows if row.concurrency_key is not None),
+            backfill_ids=frozenset(row.backfill_id for row in rows if row.backfill_id is not None),
+        )
+
+
+def finish_runs(
+    connection: Connection, outcomes: Sequence[Outcome], overs: Sequence[CallOver]
+) -> tuple[Finished, Freed]:
+    """Record the ends of those runs that are still running, and the calls that are over after all."""
     run_ids = {outcome.run_id for outcome in outcomes}
-    running = dict(connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}).all())
+    rows = connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}) if run_ids else ()
+    running = {row.id: row for row in rows}
     applied = sorted((outcome for outcome in outcomes if outcome.run_id in running), key=lambda each: each.job_id)
+    applied = _without_futile_retries(connection, applied)
+    bad_streaks: list[BadStreak] = []
     if applied:
-        connection.execute(_FINISH, [_finish(outcome) for outcome in applied])
-        _tell_jobs(connection, applied)
+        connection.execute(_FINISH, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
+        triggers = {run_id: row.trigger for run_id, row in running.items()}
+        bad_streaks = _tell_jobs(connection, applied, triggers)
         _tell_jobs_of_starts(connection, applied)
-        _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], running)
-    return run_ids - running.keys()
+        _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], triggers)
+    freed = [running[outcome.run_id] for outcome in applied]
+    freed += connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]}).all() if overs else []
+    return Finished(frozenset(run_ids - running.keys()), bad_streaks=tuple(bad_streaks)), Freed.by(freed)
 
 
-def lose_running_runs(connection: Connection, finished_at: datetime, reason: str) -> int:
-    """End every running run as lost, and its job as failed; returns how many there were."""
-    connection.execute(_FAIL_JOBS_OF_RUNNING)
-    return connection.execute(_LOSE_RUNNING, {"at": finished_at, "why": reason}).rowcount
+def _without_futile_retries(connection: Connection, applied: list[Outcome]) -> list[Outcome]:
+    """The same; the run of a job that was deleted meanwhile is not tried again."""
+    retried = {outcome.job_id for outcome in applied if outcome.state is RunState.RETRYING}
+    if not retried:
+        return applied
+    existing = set(connection.execute(_EXISTING, {"job_ids": list(retried)}).scalars())
+    return [
+        outcome if outcome.state is not RunState.RETRYING or outcome.job_id in existing else outcome.as_last()
+        for outcome in applied
+    ]
 
 
-def _tell_jobs(connection: Connection, applied: Sequence[Outcome]) -> None:
-    """Let the last outcome that says anything decide on each job, as if they were recorded one by one."""
-    last = {each.job_id: each.state for each in applied if each.state in BAD_ENDS or each.state is RunState.SUCCEEDED}
-    failed = [job_id for job_id, state in last.items() if state in BAD_ENDS]
-    succeeded = [job_id for job_id, state in last.items() if state not in BAD_ENDS]
-    _change_status(connection, failed, old=JobStatus.ACTIVE, new=JobStatus.FAILED)
-    _change_status(connection, succeeded, old=JobStatus.FAILED, new=JobStatus.ACTIVE)
+def _tell_jobs(connection: Connection, applied: Sequence[Outcome], triggers: Mapping[UUID, Trigger]) -> list[BadStreak]:
+    """Change what the outcomes, one after another, make of each job; returns the bad streaks that this leaves."""
+    ill = {each.job_id for each in applied if each.state in BAD_ENDS or each.is_crash}
+    well = {each.job_id for each in applied} - ill
+    stored = [
+        *(connection.execute(_STANDING, {"job_ids": list(ill)}) if ill else ()),
+        *(connection.execute(_STANDING_BADLY, {"job_ids": list(well)}) if well else ()),
+    ]
+    before = {row.id: Standing(row.status, row.consecutive_failures, row.consecutive_crashes) for row in stored}
+    after = dict(before)
+    for outcome in applied:
+        if outcome.job_id in after:
+            after[outcome.job_id] = after[outcome.job_id].after(outcome, triggers[outcome.run_id])
+    changed = {job_id: standing for job_id, standing in after.items() if standing != before[job_id]}
+    if changed:
+        connection.execute(_STAND, [_stand(job_id, standing) for job_id, standing in changed.items()])
+    return [
+        BadStreak(job_id, standing.failures, standing.crashes)
+        for job_id, standing in changed.items()
+        if standing.failures > before[job_id].failures or standing.crashes > before[job_id].crashes
+    ]
 
 
-def _change_status(connection: Connection, job_ids: Sequence[UUID], *, old: JobStatus, new: JobStatus) -> None:
-    # Nearly always there is nothing to change, and a read is all it costs.
-    changing = job_ids and list(connection.execute(_IN_STATUS, {"job_ids": job_ids, "status": old}).scalars())
-    if changing:
-        connection.execute(_SET_STATUS, {"job_ids": changing, "new_status": new})
+def _status_after(status: JobStatus, end: RunState) -> JobStatus:
+    if end in BAD_ENDS and status is JobStatus.ACTIVE:
+        return JobStatus.FAILED
+    if end is RunState.SUCCEEDED and status is JobStatus.FAILED:
+        return JobStatus.ACTIVE
+    return status
+
+
+def _stand(job_id: UUID, standing: Standing) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "new_status": standing.status,
+        "new_failures": standing.failures,
+        "new_crashes": standing.crashes,
+    }
 
 
 def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome]) -> None:
@@ -117,8 +227,11 @@ def _take_back_starts(connection: Connection, undone: Sequence[Outcome], trigger
         connection.execute(_NOT_COUNTED, [{"job_id": job_id} for job_id in counted.values()])
 
 
-def _finish(outcome: Outcome) -> dict[str, Any]:
+def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:
     error = outcome.error
+    earlier = run.earlier_attempts or []
+    if outcome.state is RunState.RETRYING:
+        earlier = [*earlier, *(attempts_as_json([_attempt(outcome, run.attempt)]) or [])]
     return {
         "run_id": outcome.run_id,
         "new_state": outcome.state,
@@ -131,4 +244,21 @@ def _finish(outcome: Outcome) -> dict[str, Any]:
         "new_error_traceback": error and error.traceback,
         "new_result": outcome.result_json,
         "new_reason": outcome.reason,
+        "new_due_at": outcome.due_at,
+        "new_earlier_attempts": earlier or None,
+        "new_is_stuck": outcome.is_stuck or None,
     }
+
+
+def _attempt(outcome: Outcome, number: int) -> Attempt:
+    error = outcome.error
+    return Attempt(
+        number=number,
+        state=outcome.attempt_end,
+        started_at=outcome.started_at,
+        finished_at=outcome.finished_at,
+        duration_ms=outcome.duration_ms,
+        error_type=None if error is None else error.type,
+        error_message=None if error is None else error.message[:MAX_ATTEMPT_MESSAGE_LENGTH],
+        reason=outcome.attempt_reason,
+    )

@@ -2,21 +2,21 @@
 
 import json
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, tuple_
+from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, tuple_, update
 
-from engine.nouns import Run, RunError, RunState
+from engine.nouns import Attempt, Run, RunError, RunState
 from store.tables import IS_RUNNING, runs
 
 _INSERT = insert(runs)
 _BY_ID = select(runs).where(runs.c.id == bindparam("run_id"))
 _RUNNING_IDS = select(runs.c.id).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_RUNNING)
-_RUNNING_OF_JOBS = select(runs.c.job_id, runs.c.id).where(
-    runs.c.job_id.in_(bindparam("job_ids", expanding=True)), IS_RUNNING
-)
+_RUNNING = select(runs).where(IS_RUNNING).order_by(runs.c.id).limit(bindparam("limit"))
+_NOTHING_STUCK = update(runs).where(runs.c.is_stuck).values(is_stuck=None)
 _HAS_RUNS = select(exists().where(runs.c.job_id == bindparam("job_id")))
 _NEWEST_FIRST = select(runs).order_by(runs.c.scheduled_for.desc(), runs.c.id.desc())
 
@@ -30,19 +30,19 @@ def insert_runs(connection: Connection, new: Iterable[Run | None]) -> None:
 
 def find_run(connection: Connection, run_id: UUID) -> Run | None:
     row = connection.execute(_BY_ID, {"run_id": run_id}).first()
-    return None if row is None else _run_of(row)
+    return None if row is None else run_of(row)
 
 
 def running_among(connection: Connection, run_ids: Collection[UUID]) -> set[UUID]:
     return set(connection.execute(_RUNNING_IDS, {"run_ids": list(run_ids)}).scalars())
 
 
-def running_by_job(connection: Connection, job_ids: Sequence[UUID], ended: Collection[UUID]) -> dict[UUID, UUID]:
-    """A run that is running for each of the jobs that has one. Those in `ended` only wait for their outcome's row."""
-    if not job_ids:
-        return {}
-    rows = connection.execute(_RUNNING_OF_JOBS, {"job_ids": job_ids})
-    return {job_id: run_id for job_id, run_id in rows if run_id not in ended}
+def running_runs(connection: Connection, limit: int) -> list[Run]:
+    return [run_of(row) for row in connection.execute(_RUNNING, {"limit": limit})]
+
+
+def clear_stuck(connection: Connection) -> int:
+    return connection.execute(_NOTHING_STUCK).rowcount
 
 
 def has_runs(connection: Connection, job_id: UUID) -> bool:
@@ -69,7 +69,7 @@ def page_of_runs(
         page = page.where((runs.c.state if job_id is None else func.coalesce(runs.c.state, None)) == state)
     if before is not None:
         page = page.where(tuple_(runs.c.scheduled_for, runs.c.id) < before)
-    return [_run_of(row) for row in connection.execute(page)]
+    return [run_of(row) for row in connection.execute(page)]
 
 
 def _row_of(run: Run) -> dict[str, Any]:
@@ -94,10 +94,16 @@ def _row_of(run: Run) -> dict[str, Any]:
         "error_traceback": error and error.traceback,
         "result": None if run.result is None else json.dumps(run.result),
         "reason": run.reason,
+        "earlier_attempts": attempts_as_json(run.earlier_attempts),
+        "due_at": run.due_at,
+        "cancel_reason": run.cancel_reason,
+        "is_stuck": run.is_stuck or None,
+        "concurrency_key": run.concurrency_key,
+        "backfill_id": run.backfill_id,
     }
 
 
-def _run_of(row: Row[Any]) -> Run:
+def run_of(row: Row[Any]) -> Run:
     has_error = row.error_type is not None
     return Run(
         id=row.id,
@@ -117,4 +123,33 @@ def _run_of(row: Row[Any]) -> Run:
         error=RunError(row.error_type, row.error_message, row.error_traceback) if has_error else None,
         result=None if row.result is None else json.loads(row.result),
         reason=row.reason,
+        earlier_attempts=tuple(map(_attempt_of, row.earlier_attempts or ())),
+        due_at=row.due_at,
+        cancel_reason=row.cancel_reason,
+        is_stuck=bool(row.is_stuck),
+        concurrency_key=row.concurrency_key,
+        backfill_id=row.backfill_id,
     )
+
+
+def attempts_as_json(attempts: Sequence[Attempt]) -> list[dict[str, Any]] | None:
+    """Attempts as they stand in their run's row; none are no list."""
+    return [_attempt_as_json(attempt) for attempt in attempts] or None
+
+
+def _attempt_as_json(attempt: Attempt) -> dict[str, Any]:
+    started_at = attempt.started_at
+    return asdict(attempt) | {
+        "started_at": None if started_at is None else started_at.isoformat(),
+        "finished_at": attempt.finished_at.isoformat(),
+    }
+
+
+def _attempt_of(entry: dict[str, Any]) -> Attempt:
+    started_at = entry["started_at"]
+    times = {
+        "state": RunState(entry["state"]),
+        "started_at": None if started_at is None else datetime.fromisoformat(started_at),
+        "finished_at": datetime.fromisoformat(entry["finished_at"]),
+    }
+    return Attempt(**(entry | times))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
@@ -9,8 +10,21 @@ from sqlalchemy import Connection, Engine, select
 
 from engine.calendars import Calendar
 from engine.errors import StoreUnavailable
-from engine.nouns import Advance, Dropping, DueHint, Job, Outcome, Run, RunState
-from store import calendar_rows, claims, job_rows, outcomes, run_rows
+from engine.nouns import (
+    Advance,
+    CallOver,
+    Dropping,
+    DueHint,
+    EndedPause,
+    Finished,
+    Job,
+    Outcome,
+    Pause,
+    Run,
+    RunState,
+    WaitingStart,
+)
+from store import calendar_rows, claims, job_rows, outcomes, pause_rows, run_rows, waiting_runs
 from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
@@ -54,7 +68,15 @@ class SqlStore:
         with self._reading() as connection:
             return job_rows.page_of_jobs(connection, after, limit)
 
-    def replace_job(self, job: Job, *, expected_version: int, dropped: Run | None, keeps_status: bool = False) -> bool:
+    def replace_job(
+        self,
+        job: Job,
+        *,
+        expected_version: int,
+        dropped: Run | None,
+        keeps_status: bool = False,
+        ended_pause: EndedPause | None = None,
+    ) -> bool:
         with self._writing() as connection:
             newly_listed = job_rows.newly_listed_calendars(connection, job)
             is_replaced = job_rows.replace_job(connection, job, expected_version, keeps_status=keeps_status)
@@ -62,20 +84,22 @@ class SqlStore:
             if is_replaced:
                 calendar_rows.require_calendars(connection, newly_listed)
                 run_rows.insert_runs(connection, [dropped])
+                pause_rows.insert_ended_pause(connection, ended_pause)
             return is_replaced
 
-    def delete_job(self, job_id: UUID, *, dropping: Dropping | None = None) -> bool:
+    def delete_job(self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None) -> bool:
         with self._writing() as connection:
-            if dropping is None:
-                return job_rows.delete_job(connection, job_id)
-            is_deleted = job_rows.delete_job(connection, job_id, at_version=dropping.job_version)
+            version = None if dropping is None else dropping.job_version
+            is_deleted = job_rows.delete_job(connection, job_id, at_version=version)
             if is_deleted:
-                run_rows.insert_runs(connection, [dropping.run])
+                claims.end_all_waiting(connection, job_id, at=at)
+                run_rows.insert_runs(connection, [None if dropping is None else dropping.run])
             return is_deleted
 
-    def delete_all_jobs(self, *, droppings: Collection[Dropping] = ()) -> list[UUID]:
+    def delete_all_jobs(self, *, at: datetime, droppings: Collection[Dropping] = ()) -> list[UUID]:
         with self._writing() as connection:
             versions = job_rows.delete_all_jobs(connection)
+            claims.end_all_waiting(connection, None, at=at)
             fitting = [each.run for each in droppings if versions.get(each.run.job_id) == each.job_version]
             run_rows.insert_runs(connection, fitting)
             return list(versions)
@@ -106,9 +130,9 @@ class SqlStore:
         with self._writing() as connection:
             return claims.advance_jobs(connection, advances, ended)
 
-    def add_manual_run(self, run: Run, *, ended: Collection[UUID] = ()) -> UUID | None:
+    def add_manual_run(self, run: Run, *, ended: Collection[UUID] = (), is_forced: bool = False) -> UUID | None:
         with self._writing() as connection:
-            return claims.add_manual_run(connection, run, ended)
+            return claims.add_manual_run(connection, run, ended, is_forced=is_forced)
 
     def running_run_ids(self, run_ids: Collection[UUID]) -> set[UUID]:
         with self._reading() as connection:
@@ -130,13 +154,63 @@ class SqlStore:
         with self._reading() as connection:
             return run_rows.has_runs(connection, job_id)
 
-    def finish(self, outcomes_: Sequence[Outcome]) -> set[UUID]:
+    def finish(self, outcomes_: Sequence[Outcome], *, overs: Sequence[CallOver] = ()) -> Finished:
         with self._writing() as connection:
-            return outcomes.finish_runs(connection, outcomes_)
+            finished, freed = outcomes.finish_runs(connection, outcomes_, overs)
+        # After the commit, not in it: of a run that is claimed, and has to wait, at this very moment, one of two knows:
+        # the claim, which then finds room, or this read, which finds the run.
+        with self._reading() as connection:
+            return replace(finished, waiting=tuple(waiting_runs.released_hints(connection, freed)))
 
-    def lose_running_runs(self, *, finished_at: datetime, reason: str) -> int:
+    def running_runs(self, *, limit: int) -> list[Run]:
+        with self._reading() as connection:
+            return run_rows.running_runs(connection, limit)
+
+    def clear_stuck(self) -> int:
         with self._writing() as connection:
-            return outcomes.lose_running_runs(connection, finished_at, reason)
+            return run_rows.clear_stuck(connection)
+
+    def waiting_hints(self) -> Iterator[DueHint]:
+        after: UUID | None = None
+        while True:
+            with self._reading() as connection:
+                hints = waiting_runs.page_of_waiting_hints(connection, after, HINTS_PER_READ)
+            yield from hints
+            if len(hints) < HINTS_PER_READ:
+                return
+            after = hints[-1].run_id
+
+    def waiting_hints_of(self, job_id: UUID) -> list[DueHint]:
+        with self._reading() as connection:
+            return waiting_runs.hints_of_job(connection, job_id)
+
+    def waiting_runs(self, run_ids: Collection[UUID]) -> list[tuple[Run, Job]]:
+        with self._reading() as connection:
+            return waiting_runs.find_waiting(connection, run_ids)
+
+    def start_waiting(self, starts: Sequence[WaitingStart], *, ended: Collection[UUID] = ()) -> dict[UUID, Run]:
+        with self._writing() as connection:
+            return waiting_runs.start_waiting(connection, starts, ended)
+
+    def end_waiting(self, run_ids: Collection[UUID], state: RunState, *, at: datetime, reason: str) -> int:
+        with self._writing() as connection:
+            return claims.end_waiting(connection, run_ids, state, at=at, why=reason)
+
+    def ask_to_end(self, run_id: UUID, *, reason: str) -> bool:
+        with self._writing() as connection:
+            return claims.ask_to_end(connection, [run_id], why=reason) == 1
+
+    def global_pause(self) -> Pause | None:
+        with self._reading() as connection:
+            return pause_rows.find_global_pause(connection)
+
+    def begin_global_pause(self, pause: Pause) -> None:
+        with self._writing() as connection:
+            pause_rows.begin_global_pause(connection, pause)
+
+    def end_global_pause(self, at: datetime) -> None:
+        with self._writing() as connection:
+            pause_rows.end_global_pause(connection, at)
 
     def calendar(self, name: str) -> Calendar | None:
         """The calendar of this name."""

@@ -1,9 +1,13 @@
 """The tables of jobs, runs and calendars, the same on SQLite and PostgreSQL. What they are, migrations/ must make."""
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
+    Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Double,
     Index,
     Integer,
@@ -12,17 +16,20 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    and_,
     literal_column,
 )
 
 from engine.limits import (
     MAX_CALENDAR_DESCRIPTION_LENGTH,
     MAX_CALENDAR_NAME_LENGTH,
+    MAX_CONCURRENCY_KEY_LENGTH,
     MAX_CRON_EXPRESSION_LENGTH,
     MAX_NAME_LENGTH,
     MAX_TIMEZONE_LENGTH,
 )
 from engine.nouns import JobStatus, RunState, Trigger
+from engine.policies import MisfirePolicy, OverlapPolicy
 from engine.timing import KINDS, DstGap, DstOverlap, OnExcluded
 from registry.functions import MAX_FUNCTION_NAME_LENGTH
 from store.columns import Names, UtcDateTime, word_of
@@ -60,6 +67,28 @@ jobs = Table(
     Column("version", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("misfire_policy", word_of(MisfirePolicy), nullable=False),
+    Column("misfire_grace_seconds", Double, nullable=False),
+    Column("max_catch_up", Integer, nullable=False),
+    Column("overlap_policy", word_of(OverlapPolicy), nullable=False),
+    Column("max_instances", Integer, nullable=False),
+    Column("max_retries", Integer, nullable=False),
+    Column("retry_delay_seconds", Double, nullable=False),
+    Column("retry_backoff", Double, nullable=False),
+    Column("retry_max_delay_seconds", Double, nullable=False),
+    Column("retry_jitter", Double, nullable=False),
+    Column("timeout_seconds", Double),
+    Column("pause_after_failures", Integer),
+    Column("concurrency_key", String(MAX_CONCURRENCY_KEY_LENGTH)),
+    Column("concurrency_limit", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("consecutive_failures", Integer, nullable=False),
+    Column("consecutive_crashes", Integer, nullable=False),
+    Column("paused_at", UtcDateTime),
+    Column("paused_until", UtcDateTime),
+    Column("paused_by", String(MAX_NAME_LENGTH)),
+    Column("pause_note", Text),
+    Column("pause_reason", Text),
     CheckConstraint(f"{_KINDS_GIVEN} = 1", name="jobs_one_schedule"),
 )
 
@@ -86,6 +115,12 @@ runs = Table(
     Column("error_traceback", Text),
     Column("result", Text),
     Column("reason", Text),
+    Column("earlier_attempts", JSON(none_as_null=True)),
+    Column("due_at", UtcDateTime),
+    Column("cancel_reason", Text),
+    Column("is_stuck", Boolean),
+    Column("concurrency_key", String(MAX_CONCURRENCY_KEY_LENGTH)),
+    Column("backfill_id", Uuid),
 )
 
 # Jobs list calendars by name, in JSON: store/calendar_rows.py sees to it that those are there.
@@ -100,14 +135,67 @@ calendars = Table(
     Column("updated_at", UtcDateTime, nullable=False),
 )
 
+# What a run printed and logged, written with its outcome.
+run_logs = Table(
+    "run_logs",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("lines", JSON, nullable=False),
+    Column("dropped", Integer, nullable=False),
+)
+
+# Pauses that are over; and, without a job, those of the whole scheduler, of which the one that is not over is in force.
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid),
+    Column("paused_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("until", UtcDateTime),
+    Column("by", String(MAX_NAME_LENGTH)),
+    Column("note", Text),
+    Column("reason", Text),
+)
+
+backfills = Table(
+    "backfills",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, nullable=False),
+    Column("from_at", UtcDateTime, nullable=False),
+    Column("to_at", UtcDateTime, nullable=False),
+    Column("slot_count", Integer, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("cancelled_at", UtcDateTime),
+)
+
+# Which process was there from when to when: what tells a slot's reader that nobody was.
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    Column("stopped_at", UtcDateTime),
+)
+
 # Words, not parameters: SQLite and PostgreSQL use a partial index only for a condition they can read.
 IS_RUNNING = runs.c.state == literal_column("'running'")
+IS_WAITING = runs.c.state.in_([literal_column("'queued'"), literal_column("'retrying'")])
 IS_SCHEDULED = jobs.c.status.in_([literal_column("'active'"), literal_column("'failed'")])
+
+
+def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
+    """The same condition of a partial index for both databases."""
+    return {"sqlite_where": condition, "postgresql_where": condition}
+
 
 _OF_A_SLOT = runs.c.trigger == literal_column("'schedule'")
 _IS_DUE_SOMETIME = jobs.c.next_run_at.is_not(None)
 
-Index("jobs_due", jobs.c.next_run_at, sqlite_where=_IS_DUE_SOMETIME, postgresql_where=_IS_DUE_SOMETIME)
+Index("jobs_due", jobs.c.next_run_at, **_where(_IS_DUE_SOMETIME))
 Index("jobs_listed", jobs.c.created_at, jobs.c.id)
 # The last line of defence of "each slot starts at most once" (law 3).
 Index(
@@ -115,10 +203,18 @@ Index(
     runs.c.job_id,
     runs.c.scheduled_for,
     unique=True,
-    sqlite_where=_OF_A_SLOT,
-    postgresql_where=_OF_A_SLOT,
+    **_where(_OF_A_SLOT),
 )
-Index("runs_running", runs.c.job_id, sqlite_where=IS_RUNNING, postgresql_where=IS_RUNNING)
+Index("runs_running", runs.c.job_id, **_where(IS_RUNNING))
 Index("runs_listed", runs.c.scheduled_for, runs.c.id)
 Index("runs_of_job", runs.c.job_id, runs.c.scheduled_for, runs.c.id)
 Index("runs_in_state", runs.c.state, runs.c.scheduled_for, runs.c.id)
+Index("jobs_pause_ends", jobs.c.paused_until, **_where(jobs.c.paused_until.is_not(None)))
+Index("runs_waiting", runs.c.job_id, runs.c.scheduled_for, **_where(IS_WAITING))
+Index("runs_waiting_for_key", runs.c.concurrency_key, **_where(and_(IS_WAITING, runs.c.concurrency_key.is_not(None))))
+Index("runs_holding_key", runs.c.concurrency_key, **_where(and_(IS_RUNNING, runs.c.concurrency_key.is_not(None))))
+Index("runs_stuck", runs.c.job_id, **_where(runs.c.is_stuck))
+Index("runs_of_backfill", runs.c.backfill_id, runs.c.scheduled_for, **_where(runs.c.backfill_id.is_not(None)))
+Index("pauses_of_job", pauses.c.job_id, pauses.c.paused_at)
+Index("backfills_of_job", backfills.c.job_id, backfills.c.created_at)
+Index("nodes_seen", nodes.c.seen_at)

@@ -10,7 +10,7 @@ from engine.nouns import Job, JobStatus, Run
 from engine.ports import Store
 from engine.requests import JobDraft
 from engine.scheduler import Scheduler
-from registry import FunctionRegistry
+from registry import FunctionRegistry, Lane
 from tests.factories import make_timing
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -158,10 +158,14 @@ class Node:
             wakes_at = self.clock.sleeps_until(agenda.condition)
             if wakes_at is None:
                 return False
-            if runs_end and agenda._free < agenda.permits:
+            if runs_end and not agenda.is_idle:
+                return False
+            if agenda._is_held:
+                return True
+            if any(agenda._free[lane] > 0 and agenda._ready.has(lane) for lane in Lane):
                 return False
             head_due_at = agenda._heap.head_due_at()
-            if head_due_at is None or agenda._free <= 0:
+            if head_due_at is None:
                 return True
             # Notified, perhaps, but not awake yet: it will find something earlier than what it sleeps for.
             due_in = (head_due_at - self.clock.now()).total_seconds()

@@ -18,13 +18,13 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from engine.errors import JobNotFound, NotScheduling, StoreUnavailable
-from engine.gate import StartGate
+from engine.gate import Refusal, StartGate
 from engine.heap import DueHeap
 from engine.limits import MAX_EDIT_TRIES
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Outcome, RunState
 from engine.requests import JobChange, JobDraft
 from engine.scheduler import Scheduler
-from registry import RunContext
+from registry import Lane, RunContext
 from store import SqlStore, open_store
 from tests.engine.interference import Hook, Interference, away, fails, first, nothing, once
 from tests.factories import make_job, make_run
@@ -98,12 +98,12 @@ def _is_quiet(node: Node) -> bool:
             return True
         head_due_at = agenda._heap.head_due_at()
         # Notified, perhaps, but not awake yet.
-        return agenda._free <= 0 or head_due_at is None or agenda._asleep_until <= max(head_due_at, node.clock.now())
+        return head_due_at is None or agenda._asleep_until <= max(head_due_at, node.clock.now())
 
 
 def _runs_in_the_pool(node: Node) -> bool:
     over = node.scheduler._recorder.waiting_run_ids()
-    in_doubt = {doubt.plan.run.id for doubt in node.scheduler._timer._dispatcher._in_doubt}
+    in_doubt = {doubt.claim.run.id for doubt in node.scheduler._timer._dispatcher._in_doubt if doubt.claim.run}
     return bool(set(node.scheduler._gate._tickets) - over - in_doubt)
 
 
@@ -123,6 +123,10 @@ def is_whole(node: Node) -> bool:
     """Every permit is back, once, and nothing is kept of runs that are over."""
     gate = node.scheduler._gate
     return node._agenda._free == node._agenda.permits and not len(gate) and not gate._by_job
+
+
+def free_threads(node: Node) -> int:
+    return node._agenda._free[Lane.THREAD]
 
 
 def states(node: Node, job: Job | None = None) -> list[str]:
@@ -389,7 +393,7 @@ def test_a_run_that_began_although_the_pool_raised_is_not_called_skipped(node: N
     node.scheduler._runner._pool = InterferedPool(after=once(fail_late))
     node.advance(10, runs_end=False)
     drive(node, lambda: not len(node.scheduler._recorder), seconds=1)
-    at_work = states(node), node._agenda._free
+    at_work = states(node), free_threads(node)
     latch.release()
     node.settle()
 
@@ -542,7 +546,7 @@ def test_an_outcome_that_cannot_be_written_does_not_hold_the_others(node: Node, 
     others = [node.add() for _ in range(3)]
 
     drive(node, lambda: all(states(node, job)[:2] == ["succeeded", "succeeded"] for job in others), seconds=45)
-    assert node._agenda._free >= node._agenda.permits - 1
+    assert free_threads(node) >= node._agenda.permits[Lane.THREAD] - 1
 
 
 def test_a_job_whose_row_cannot_be_read_does_not_hold_the_others(node: Node, chaos: Interference) -> None:
@@ -603,7 +607,7 @@ def test_a_mistake_of_ours_around_a_run_ends_it_as_failed_with_the_pool_intact(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = node.add()
-    monkeypatch.setattr("engine.run_path.encode_result", lambda _: 1 / 0)
+    monkeypatch.setattr("engine.run_path._log_end", lambda *_: 1 / 0)
 
     with capture_logs() as lines:
         node.advance(10)
@@ -830,7 +834,7 @@ def test_a_gate_that_was_shut_lets_nobody_in_who_comes_later() -> None:
 
     gate.open(Assignment(run, job), version=1)
 
-    assert gate.enter(run.id) == "the scheduler stopped before the run started"
+    assert gate.enter(run.id) == Refusal("the scheduler stopped before the run started")
 
 
 def test_a_manual_run_asked_for_before_a_stop_is_refused_after_it(chaos: Interference) -> None:
@@ -1039,7 +1043,7 @@ def test_a_revoked_claim_restores_the_last_run_that_took_place(node: Node, chaos
 
     def a_manual_run_takes_place() -> None:
         node.scheduler.run_now(job.id)
-        _await(node, lambda: node._agenda._free == node._agenda.permits - 1, REAL_SECONDS)
+        _await(node, lambda: free_threads(node) == node._agenda.permits[Lane.THREAD] - 1, REAL_SECONDS)
 
     chaos.before["advance"] = once(a_manual_run_takes_place)
     chaos.after["advance"] = once(lambda: node.scheduler.pause_job(job.id))

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from engine.nouns import JobStatus, RunState
+from engine.recovery import lose_abandoned_runs
 from store import open_store
 from tests.factories import NOON
 from tests.store.test_locks import ROOT
@@ -54,7 +55,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(sqlite_path: Path
     assert job.version == len(runs) + 1
     assert job.last_scheduled_for == runs[0].scheduled_for
     was_running = runs[0].state is RunState.RUNNING
-    assert store.lose_running_runs(finished_at=NOON, reason="killed") == was_running
+    assert lose_abandoned_runs(store, now=NOON) == was_running
     (recovered,) = store.jobs_by_id([job_id])
     assert recovered.status is (JobStatus.FAILED if was_running else JobStatus.ACTIVE)
     store.close()

@@ -161,8 +161,8 @@ def test_a_deleted_job_is_gone_and_its_runs_stay(store: SqlStore) -> None:
     job, other = make_job(), make_job()
     added(store, job, other)
     store.advance([make_advance(job)])
-    assert store.delete_job(job.id)
-    assert not store.delete_job(job.id)
+    assert store.delete_job(job.id, at=NOON)
+    assert not store.delete_job(job.id, at=NOON)
     assert store.job(job.id) is None
     assert store.has_runs(job.id)
     assert store.job(other.id) == other
@@ -172,8 +172,8 @@ def test_deleting_all_jobs_tells_which_there_were(store: SqlStore) -> None:
     jobs = [make_job() for _ in range(3)]
     added(store, *jobs)
     store.advance([make_advance(jobs[0])])
-    assert set(store.delete_all_jobs()) == {job.id for job in jobs}
-    assert store.delete_all_jobs() == []
+    assert set(store.delete_all_jobs(at=NOON)) == {job.id for job in jobs}
+    assert store.delete_all_jobs(at=NOON) == []
     assert store.has_runs(jobs[0].id)
 
 
@@ -182,8 +182,8 @@ def test_hints_tell_of_scheduled_jobs_only(store: SqlStore) -> None:
     paused = make_job(status=JobStatus.PAUSED, next_run_at=None)
     added(store, active, failed, paused, make_job(status=JobStatus.COMPLETED, next_run_at=None))
     assert set(store.due_hints()) == {
-        DueHint(active.id, NOON, 3),
-        DueHint(failed.id, NOON + timedelta(hours=1), 1),
+        DueHint(active.id, NOON, 3, function_name=active.function_name),
+        DueHint(failed.id, NOON + timedelta(hours=1), 1, function_name=failed.function_name),
     }
 
 
@@ -237,9 +237,9 @@ def test_a_deletion_records_the_slots_it_leaves_unclaimed(store: SqlStore) -> No
     store.add_job(job)
     dropped = make_run(job_id=job.id, state=RunState.MISSED)
 
-    assert not store.delete_job(job.id, dropping=Dropping(job.version + 1, dropped))
+    assert not store.delete_job(job.id, at=NOON, dropping=Dropping(job.version + 1, dropped))
     assert store.job(job.id) == job
-    assert store.delete_job(job.id, dropping=Dropping(job.version, dropped))
+    assert store.delete_job(job.id, at=NOON, dropping=Dropping(job.version, dropped))
     assert store.job(job.id) is None
     assert store.run(dropped.id) == dropped
 
@@ -249,7 +249,7 @@ def test_deleting_all_jobs_records_slots_of_those_that_did_not_move_meanwhile(st
     added(store, still, moved)
     droppings = [Dropping(1, make_run(job_id=job.id, state=RunState.MISSED)) for job in (still, moved)]
 
-    assert sorted(store.delete_all_jobs(droppings=droppings)) == sorted([still.id, moved.id])
+    assert sorted(store.delete_all_jobs(at=NOON, droppings=droppings)) == sorted([still.id, moved.id])
 
     assert store.run(droppings[0].run.id) == droppings[0].run
     assert store.run(droppings[1].run.id) is None

@@ -94,7 +94,7 @@ def test_a_calendar_may_go_once_no_job_lists_it(store: SqlStore) -> None:
     store.add_job(edited)
     store.add_job(deleted)
     store.replace_job(relisted(edited, "b"), expected_version=1, dropped=None)
-    store.delete_job(deleted.id)
+    store.delete_job(deleted.id, at=NOON)
     store.delete_calendar("a")
     assert [calendar.name for calendar in store.all_calendars()] == ["b"]
 

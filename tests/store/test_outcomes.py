@@ -6,13 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from engine.nouns import BAD_ENDS, Job, JobStatus, Outcome, Run, RunError, RunState, Trigger
+from engine.nouns import BAD_ENDS, WAITING_STATES, Job, JobStatus, Outcome, Run, RunError, RunState, Trigger
+from engine.recovery import LOST_REASON, lose_abandoned_runs
 from store import SqlStore
 from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
 
 ONE_MINUTE = timedelta(minutes=1)
 ERROR = RunError("ValueError", "no such report", "Traceback (most recent call last):\n...")
-OVER = [state for state in RunState if state not in (RunState.RUNNING, RunState.MISSED)]
+OVER = [state for state in RunState if state not in {RunState.RUNNING, RunState.MISSED, *WAITING_STATES}]
 
 
 def running(store: SqlStore, **overrides: object) -> tuple[Job, Run]:
@@ -38,7 +39,7 @@ def test_a_success_is_recorded_with_its_result(store: SqlStore) -> None:
     _, run = running(store)
     result = {"rows": [1, 2.5, None], "text": "Grüße"}
     outcome = make_outcome(run, result_json='{"rows": [1, 2.5, null], "text": "Grüße"}', lateness_ms=0.25)
-    assert store.finish([outcome]) == set()
+    assert store.finish([outcome]).late == set()
     assert store.run(run.id) == replace(
         run,
         state=RunState.SUCCEEDED,
@@ -94,27 +95,27 @@ def test_a_late_outcome_changes_nothing(store: SqlStore, first: RunState) -> Non
     store.finish([ending(run, first)])
     run_before, job_before = store.run(run.id), store.job(job.id)
     late = make_outcome(run, state=RunState.FAILED, error=ERROR, undoes_claim=False)
-    assert store.finish([late]) == {run.id}
+    assert store.finish([late]).late == {run.id}
     assert store.run(run.id) == run_before
     assert store.job(job.id) == job_before
 
 
 def test_the_outcome_of_an_unknown_run_is_late(store: SqlStore) -> None:
     unknown = make_run()
-    assert store.finish([make_outcome(unknown)]) == {unknown.id}
+    assert store.finish([make_outcome(unknown)]).late == {unknown.id}
 
 
 def test_late_and_timely_outcomes_of_one_batch_are_told_apart(store: SqlStore) -> None:
     (_, timely), (_, late) = running(store), running(store)
     store.finish([ending(late, RunState.LOST)])
-    assert store.finish([make_outcome(late), make_outcome(timely)]) == {late.id}
+    assert store.finish([make_outcome(late), make_outcome(timely)]).late == {late.id}
     stored = store.run(timely.id)
     assert stored is not None
     assert stored.state is RunState.SUCCEEDED
 
 
 def test_no_outcomes_change_nothing(store: SqlStore) -> None:
-    assert store.finish([]) == set()
+    assert store.finish([]).late == set()
 
 
 @pytest.mark.parametrize("state", OVER)
@@ -169,8 +170,8 @@ def test_of_several_ends_in_one_batch_the_last_one_counts(
 
 def test_the_end_of_a_deleted_jobs_run_is_recorded(store: SqlStore) -> None:
     job, run = running(store)
-    store.delete_job(job.id)
-    assert store.finish([make_outcome(run)]) == set()
+    store.delete_job(job.id, at=NOON)
+    assert store.finish([make_outcome(run)]).late == set()
 
 
 def test_a_start_that_did_not_happen_is_taken_back(store: SqlStore) -> None:
@@ -215,22 +216,20 @@ def test_recovery_loses_what_runs_and_fails_its_jobs(store: SqlStore) -> None:
     store.replace_job(
         replace(paused, status=JobStatus.PAUSED, next_run_at=None, version=3), expected_version=2, dropped=None
     )
-    assert store.lose_running_runs(finished_at=NOON + ONE_MINUTE, reason="its process died") == 2
-    assert store.run(run.id) == replace(
-        run, state=RunState.LOST, finished_at=NOON + ONE_MINUTE, reason="its process died"
-    )
+    assert lose_abandoned_runs(store, now=NOON + ONE_MINUTE) == 2
+    assert store.run(run.id) == replace(run, state=RunState.LOST, finished_at=NOON + ONE_MINUTE, reason=LOST_REASON)
     assert [status_of(store, each) for each in (job, paused, done)] == [
         JobStatus.FAILED,
         JobStatus.PAUSED,
         JobStatus.ACTIVE,
     ]
-    assert store.lose_running_runs(finished_at=NOON, reason="again") == 0
+    assert lose_abandoned_runs(store, now=NOON) == 0
 
 
 def test_recovery_loses_runs_of_deleted_jobs_too(store: SqlStore) -> None:
     job, run = running(store)
-    store.delete_job(job.id)
-    assert store.lose_running_runs(finished_at=NOON, reason="its process died") == 1
+    store.delete_job(job.id, at=NOON)
+    assert lose_abandoned_runs(store, now=NOON) == 1
     assert store.running_run_ids([run.id]) == set()
 
 

@@ -7,6 +7,7 @@ from threading import Barrier
 import pytest
 
 from engine.nouns import Advance, Job, JobStatus, Outcome, Run, RunState, Trigger
+from engine.recovery import lose_abandoned_runs
 from store import SqlStore
 from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
 from tests.store.test_claims import ONE_MINUTE, added, run_of, stored
@@ -130,7 +131,7 @@ def test_a_run_that_started_goes_on_counting_however_it_ends(store: SqlStore, st
 
 def test_lost_runs_go_on_counting(store: SqlStore) -> None:
     job, _ = claimed(store)
-    store.lose_running_runs(finished_at=NOON, reason="its process died")
+    lose_abandoned_runs(store, now=NOON)
     assert after_ends(store, job).run_count == 1
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.nouns import Job, JobStatus
+from engine.nouns import Job, JobStatus, Pause
+from engine.policies import Policies
 from engine.timing import DstGap, DstOverlap, OnExcluded, Timing
 from store import SqlStore
 from store.tables import jobs
@@ -81,7 +82,21 @@ def test_jobs_whose_next_slot_a_zone_or_a_calendar_decides_come_in_the_order_of_
     assert store.local_job_ids(after=expected[3], limit=3) == []
 
 
-def test_each_column_of_a_job_belongs_to_one_field_of_it_or_of_its_timing() -> None:
-    of_job, of_timing = ({field.name for field in fields(one)} for one in (Job, Timing))
-    assert of_job & of_timing == set()
-    assert (of_job - {"timing", "metadata"}) | {"job_metadata"} | of_timing == set(jobs.c.keys())
+OF_A_PAUSE = {
+    "at": "paused_at",
+    "until": "paused_until",
+    "by": "paused_by",
+    "note": "pause_note",
+    "reason": "pause_reason",
+}
+
+
+def test_each_column_of_a_job_belongs_to_one_field_of_it_or_of_one_of_its_parts() -> None:
+    of_job, of_timing, of_policies, of_pause = (
+        {field.name for field in fields(one)} for one in (Job, Timing, Policies, Pause)
+    )
+    assert of_pause == OF_A_PAUSE.keys()
+    own = (of_job - {"timing", "policies", "pause", "metadata"}) | {"job_metadata"}
+    parts = [own, of_timing, of_policies, set(OF_A_PAUSE.values())]
+    assert set.union(*parts) == set(jobs.c.keys())
+    assert sum(map(len, parts)) == len(jobs.c)

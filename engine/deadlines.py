@@ -1,0 +1,79 @@
+"""Time-outs: a thread that ends runs whose time is over. It outlives whatever it calls (law 9)."""
+
+import threading
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+
+from engine.ports import Clock
+
+log = structlog.get_logger("scheduler.run")
+
+
+class Deadlines:
+    """Calls `expired(run_id)` for each run whose deadline passes. May be used from any thread.
+
+    There are no more entries than permits, so the next one is simply looked for. On the monotonic clock: a run's time
+    goes on while the wall clock is set.
+    """
+
+    def __init__(self, *, clock: Clock, expired: Callable[[UUID], None], max_wait_seconds: float) -> None:
+        self._clock = clock
+        self._expired = expired
+        self._max_wait_seconds = max_wait_seconds
+        self._condition = threading.Condition()
+        self._deadlines: dict[UUID, float] = {}
+        self._is_stopping = False
+        self._thread = threading.Thread(target=self._run, name="scheduler-deadlines", daemon=True)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether deadlines are being watched."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it, at its next turn."""
+        with self._condition:
+            self._is_stopping = True
+            self._condition.notify_all()
+
+    def set(self, run_id: UUID, seconds: float) -> None:
+        """Have the run expire in so many seconds from now, in place of an earlier deadline."""
+        with self._condition:
+            self._deadlines[run_id] = self._clock.monotonic() + seconds
+            self._condition.notify_all()
+
+    def drop(self, run_id: UUID) -> None:
+        """Forget the run."""
+        with self._condition:
+            self._deadlines.pop(run_id, None)
+
+    def turn(self) -> None:
+        """Wait once for the next deadline, a notification or the cap, and tell of those that passed."""
+        with self._condition:
+            now = self._clock.monotonic()
+            next_one = min(self._deadlines.values(), default=now + self._max_wait_seconds)
+            if next_one > now and not self._is_stopping:
+                self._clock.wait(self._condition, min(next_one - now, self._max_wait_seconds))
+            passed = self._take_passed()
+        for run_id in passed:
+            self._expired(run_id)
+
+    def _take_passed(self) -> list[UUID]:
+        now = self._clock.monotonic()
+        passed = [run_id for run_id, deadline in self._deadlines.items() if deadline <= now]
+        for run_id in passed:
+            del self._deadlines[run_id]
+        return passed
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            try:
+                self.turn()
+            except Exception:
+                log.exception("time-out failed")

@@ -1,0 +1,129 @@
+"""What becomes of the slots of a job that are due: misfire policy, and slots that piled up behind a full pool."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from engine.calendars import DaysOff
+from engine.nouns import Job
+from engine.policies import MisfirePolicy, OverlapPolicy
+from engine.schedule import MICROSECOND, Schedule
+from engine.slot_rows import Extent, extent_between
+from engine.slots import following, latest_to_run
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`slot` is claimed now, those of `queued` are to run after it, those of the two stretches do not run.
+
+    `last` is the latest slot that this decides on.
+    """
+
+    last: datetime
+    slot: datetime | None = None
+    queued: tuple[datetime, ...] = ()
+    missed: Extent | None = None
+    missed_because: str = ""
+    passed_over: Extent | None = None
+    passed_over_because: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DueSlots:
+    """The slots of `job` from `first` to `now`. A full pool made them late by `excused`, which is no misfire."""
+
+    job: Job
+    schedule: Schedule
+    off: DaysOff
+    first: datetime
+    now: datetime
+    excused: timedelta
+
+    @property
+    def is_misfire(self) -> bool:
+        """Whether the first of them is later than the grace allows."""
+        return self.now - self.first - self.excused > self._grace
+
+    def decide(self) -> Decision:
+        """By the policies of the job."""
+        if not self.is_misfire:
+            return self._piled_up()
+        match self.job.policies.misfire_policy:
+            case MisfirePolicy.RUN_ONCE:
+                return self._latest_only()
+            case MisfirePolicy.SKIP:
+                return self._none_beyond_grace()
+            case MisfirePolicy.RUN_ALL:
+                return self._all()
+
+    def _latest_only(self) -> Decision:
+        latest = latest_to_run(self.job.timing, self.schedule, self.off, self.first, self.now)
+        if latest == self.first:
+            return Decision(latest, latest)
+        missed = extent_between(self.schedule, self.first, latest - MICROSECOND)
+        return Decision(latest, latest, missed=missed, missed_because=self._because("only the latest slot runs"))
+
+    def _none_beyond_grace(self) -> Decision:
+        beyond = self.now - self.excused - self._grace - MICROSECOND
+        missed = extent_between(self.schedule, self.first, beyond)
+        because = self._because("such slots are skipped")
+        slot = following(self.schedule, missed.last)
+        if slot is None or slot > self.now:
+            return Decision(missed.last, missed=missed, missed_because=because)
+        return Decision(slot, slot, missed=missed, missed_because=because)
+
+    def _all(self) -> Decision:
+        slots = self._latest_slots(self._room)
+        if slots[0] == self.first:
+            return Decision(slots[-1], slots[0], queued=tuple(slots[1:]))
+        missed = extent_between(self.schedule, self.first, slots[0] - MICROSECOND)
+        because = self._because(f"no more than {self._room} slots are caught up with")
+        return Decision(slots[-1], slots[0], queued=tuple(slots[1:]), missed=missed, missed_because=because)
+
+    @property
+    def _room(self) -> int:
+        """How many slots may be caught up with."""
+        most, max_runs = self.job.policies.max_catch_up, self.job.timing.max_runs
+        return most if max_runs is None else max(min(most, max_runs - self.job.run_count), 1)
+
+    def _latest_slots(self, at_most: int) -> list[datetime]:
+        """The latest of the slots, in their order, at least one of them."""
+        slots = [max(self.schedule.latest_until(self.now) or self.first, self.first)]
+        while len(slots) < at_most and slots[-1] > self.first:
+            before = self.schedule.latest_until(slots[-1] - MICROSECOND)
+            slots.append(self.first if before is None else max(before, self.first))
+        return slots[::-1]
+
+    def _piled_up(self) -> Decision:
+        """Behind a full pool one slot of a job that does not overlap was waiting, and the others found it there."""
+        policies = self.job.policies
+        if self.excused <= timedelta(0) or policies.max_instances > 1:
+            return Decision(self.first, self.first)
+        if policies.overlap_policy is OverlapPolicy.SKIP:
+            return self._first_only()
+        if policies.overlap_policy is OverlapPolicy.CANCEL_RUNNING:
+            return self._last_only()
+        return Decision(self.first, self.first)
+
+    def _first_only(self) -> Decision:
+        second = following(self.schedule, self.first)
+        if second is None or second > self.now:
+            return Decision(self.first, self.first)
+        passed_over = extent_between(self.schedule, second, self.now)
+        because = f"the slot of {self.first:%Y-%m-%dT%H:%M:%SZ} was still waiting for a free place in the pool"
+        return Decision(passed_over.last, self.first, passed_over=passed_over, passed_over_because=because)
+
+    def _last_only(self) -> Decision:
+        last = max(self.schedule.latest_until(self.now) or self.first, self.first)
+        if last == self.first:
+            return Decision(self.first, self.first)
+        passed_over = extent_between(self.schedule, self.first, last - MICROSECOND)
+        because = f"it was waiting for a free place in the pool when the slot of {last:%Y-%m-%dT%H:%M:%SZ} came"
+        return Decision(last, last, passed_over=passed_over, passed_over_because=because)
+
+    @property
+    def _grace(self) -> timedelta:
+        return timedelta(seconds=self.job.policies.misfire_grace_seconds)
+
+    def _because(self, rule: str) -> str:
+        grace = self.job.policies.misfire_grace_seconds
+        return f"late by more than the grace of {grace:g} s or not running: {rule}"

@@ -1,0 +1,149 @@
+"""Pauses: of one job, of everything, and those that the scheduler decides on by itself."""
+
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from engine.agenda import Agenda
+from engine.editor import Editor
+from engine.edits import resumed
+from engine.errors import JobNotFound
+from engine.gate import StartGate
+from engine.limits import MAX_CRASHES
+from engine.nouns import Advance, BadStreak, Job, JobStatus, Pause
+from engine.ports import Clock, Store
+from engine.reading import overdue_jobs
+from engine.run_path import as_text
+from engine.slots import following, schedule_of
+
+log = structlog.get_logger("scheduler.engine")
+
+
+class Pausing:
+    """Pauses and resumes. May be used from any thread.
+
+    `current` is the pause of everything: nothing starts while it is there, but what is asked for by hand and forced.
+    """
+
+    def __init__(self, *, store: Store, clock: Clock, agenda: Agenda, gate: StartGate, editor: Editor) -> None:
+        self._store = store
+        self._clock = clock
+        self._agenda = agenda
+        self._gate = gate
+        self._editor = editor
+        self.current: Pause | None = None
+
+    def restore(self) -> None:
+        """Go by what is on record, at a start."""
+        pause = self._store.global_pause()
+        if pause is not None:
+            self._hold(pause)
+            log.warning("everything is paused", since=as_text(pause.at), by=pause.by, note=pause.note)
+
+    def pause_all(self, *, until: datetime | None, by: str | None, note: str | None) -> Pause:
+        """Start nothing from now on; once this returns, no run starts. A second pause takes the place of the first."""
+        pause = Pause(self._clock.now(), until, by, note)
+        self._store.begin_global_pause(pause)
+        self._hold(pause)
+        log.warning("everything paused", until=None if until is None else as_text(until), by=by, note=note)
+        return pause
+
+    def resume_all(self, *, catch_up: bool = False) -> None:
+        """Start again. What came due meanwhile is missed, or with `catch_up` dealt with as after downtime."""
+        pause = self.current
+        if pause is not None and not catch_up:
+            self._pass_over(pause)
+        self._store.end_global_pause(self._clock.now())
+        self.current = None
+        self._gate.release()
+        self._agenda.release()
+        for hint in self._store.waiting_hints():
+            self._agenda.push(hint)
+        log.warning("everything resumed", catch_up=catch_up)
+
+    def look_at_clock(self) -> None:
+        """End the pause of everything if its time has come."""
+        pause = self.current
+        if pause is not None and pause.until is not None and pause.until <= self._clock.now():
+            self.resume_all()
+
+    def pause(
+        self,
+        job_id: UUID,
+        *,
+        until: datetime | None = None,
+        by: str | None = None,
+        note: str | None = None,
+        reason: str | None = None,
+    ) -> Job:
+        """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand from now on.
+
+        Pausing a paused job changes until, by and note if any of them is given. Raises JobNotFound, StoreUnavailable.
+        """
+
+        def edit(job: Job, now: datetime) -> Job:
+            is_paused = job.status is JobStatus.PAUSED
+            if is_paused and until is None and by is None and note is None:
+                return job
+            pause = Pause(now, until, by, note, reason)
+            return replace(
+                job, status=JobStatus.PAUSED, next_run_at=None, pause=pause, version=job.version + 1, updated_at=now
+            )
+
+        return self._editor.edit(job_id, edit, event="job paused")
+
+    def resume(self, job_id: UUID, *, catch_up: bool = False) -> Job:
+        """Schedule the job again, from its next slot after now; with `catch_up` from the first one of its pause.
+
+        Raises JobNotFound, InvalidSchedule, StoreUnavailable.
+        """
+
+        def edit(job: Job, now: datetime) -> Job:
+            if job.status in (JobStatus.ACTIVE, JobStatus.FAILED):
+                return job
+            return resumed(job, self._editor.calendars_of(job.timing), now=now, catch_up=catch_up)
+
+        return self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
+
+    def look_at_streak(self, streak: BadStreak) -> None:
+        """Pause a job that has ended badly too often in a row, or has crashed its process again and again."""
+        job = self._store.job(streak.job_id)
+        if job is None or job.status is JobStatus.PAUSED:
+            return
+        limit = job.policies.pause_after_failures
+        if streak.crashes >= MAX_CRASHES:
+            reason = f"its last {streak.crashes} attempts took their worker process with them"
+        elif limit is not None and streak.failures >= limit:
+            reason = f"its last {streak.failures} runs by schedule ended badly; pause_after_failures is {limit}"
+        else:
+            return
+        try:
+            self.pause(job.id, by="scheduler", reason=reason)
+        except JobNotFound:
+            return
+        log.error("job paused by itself", job_id=str(job.id), name=job.name, reason=reason)
+
+    def _hold(self, pause: Pause) -> None:
+        self.current = pause
+        self._gate.hold("everything was paused before the run started")
+        self._agenda.hold(until=pause.until)
+
+    def _pass_over(self, pause: Pause) -> None:
+        """A row for what came due during the pause, of each job."""
+        now = self._clock.now()
+        by = "" if pause.by is None else f" by {pause.by}"
+        reason = f"everything was paused{by} from {as_text(pause.at)} to {as_text(now)}"
+        for jobs in overdue_jobs(self._store, now):
+            advances = [advance for job in jobs if (advance := self._passed_over(job, now, reason)) is not None]
+            if advances:
+                self._store.advance(advances)
+
+    def _passed_over(self, job: Job, now: datetime, reason: str) -> Advance | None:
+        missed = self._editor.missed(job, now, reason)
+        if missed is None or missed.last_scheduled_for is None:
+            return None
+        schedule = schedule_of(job, self._editor.calendars_of(job.timing))
+        last = missed.last_scheduled_for
+        return Advance(job.id, job.version, following(schedule, last), last, run=None, missed=missed)

@@ -1,0 +1,148 @@
+"""Runs whose time has come after they waited: read, claim in one transaction, hand to the pool."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from engine.agenda import Agenda, Taken
+from engine.errors import StoreUnavailable
+from engine.gate import StartGate
+from engine.limits import LOST_CLAIM_RETRY_SECONDS
+from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState, WaitingStart
+from engine.ports import Clock, Store
+from engine.recorder import Recorder
+from engine.run_path import run_keys
+from registry import JobFunction, Lane
+
+log = structlog.get_logger("scheduler.timer")
+
+LOST_CLAIM_RETRY = timedelta(seconds=LOST_CLAIM_RETRY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run that waits, with its job, its hint and the permit that it holds."""
+
+    run: Run
+    job: Job
+    hint: DueHint
+    lane: Lane
+
+
+class WaitingRuns:
+    """Starts runs that waited, for their turn or for another attempt. Used by the timer thread only.
+
+    Whether there is room, the store decides with the runs on record. A run for which there is none stays where it is:
+    what it waits for pushes a hint of it when it is over.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        agenda: Agenda,
+        gate: StartGate,
+        recorder: Recorder,
+        clock: Clock,
+        functions: Mapping[str, JobFunction],
+        node: UUID,
+        start: Callable[[Assignment], None],
+    ) -> None:
+        self._store = store
+        self._agenda = agenda
+        self._gate = gate
+        self._recorder = recorder
+        self._clock = clock
+        self._functions = functions
+        self._node = node
+        self._start = start
+        self._in_doubt: list[Candidate] = []
+
+    def dispatch(self, due: Sequence[Taken]) -> None:
+        """Start those that may start. Raises what the store raises; they come up again by themselves."""
+        if not due:
+            return
+        try:
+            candidates = self._candidates(due)
+        except Exception:
+            self.put_back(due)
+            raise
+        if candidates:
+            self._claim(candidates)
+
+    def put_back(self, due: Sequence[Taken]) -> None:
+        """Have them come up again."""
+        for taken in due:
+            self._agenda.give_back(taken.lane)
+            self._agenda.push(taken.hint)
+
+    def settle_doubt(self) -> None:
+        """Find out what became of claims that raised: their commit is never assumed."""
+        if not self._in_doubt:
+            return
+        on_record = self._store.running_run_ids([candidate.run.id for candidate in self._in_doubt])
+        candidates, self._in_doubt = self._in_doubt, []
+        for candidate in candidates:
+            if candidate.run.id in on_record:
+                started = candidate.run.started_again(node=self._node, at=self._clock.now())
+                self._start(Assignment(started, candidate.job))
+            else:
+                self._withdraw(candidate)
+                self._agenda.push(candidate.hint)
+
+    def _candidates(self, due: Sequence[Taken]) -> list[Candidate]:
+        found = {run.id: (run, job) for run, job in self._store.waiting_runs([taken.hint.key for taken in due])}
+        candidates: list[Candidate] = []
+        for taken in due:
+            run, job = found.get(taken.hint.key, (None, None))
+            # Started, cancelled or its job deleted since: nothing is left to do. A pause pushes a hint when it ends.
+            if run is None or job is None or job.status is JobStatus.PAUSED:
+                self._agenda.give_back(taken.lane)
+            elif run.function_name not in self._functions:
+                self._agenda.give_back(taken.lane)
+                self._skip(run, f"function {run.function_name} is not registered")
+            elif (lane := self._agenda.lane_of(taken.hint)) is taken.lane or self._agenda.exchange(taken, lane):
+                candidates.append(Candidate(run, job, taken.hint, lane))
+            else:
+                self._agenda.push(replace(taken.hint, function_name=run.function_name))
+        return candidates
+
+    def _claim(self, candidates: list[Candidate]) -> None:
+        now = self._clock.now()
+        for each in candidates:
+            self._gate.open(Assignment(each.run, each.job), version=each.job.version)
+        starts = [WaitingStart(each.run.id, each.job.id, each.job.version, self._node, now) for each in candidates]
+        try:
+            found = self._store.start_waiting(starts, ended=self._recorder.waiting_run_ids())
+        except StoreUnavailable:
+            self._in_doubt.extend(candidates)
+            raise
+        except Exception:
+            for each in candidates:
+                self._withdraw(each)
+            raise
+        for each in candidates:
+            self._conclude(each, found.get(each.run.id))
+
+    def _conclude(self, candidate: Candidate, found: Run | None) -> None:
+        if found is not None and found.state is RunState.RUNNING:
+            self._start(Assignment(found, candidate.job))
+            return
+        self._withdraw(candidate)
+        if found is None:
+            # Its job was edited between the read and the claim; or it is over, and the next look will find that.
+            later = self._clock.now() + LOST_CLAIM_RETRY
+            self._agenda.push(replace(candidate.hint, due_at=later))
+        elif found.state is RunState.RETRYING and found.due_at is not None and found.due_at > self._clock.now():
+            self._agenda.push(replace(candidate.hint, due_at=found.due_at))
+
+    def _withdraw(self, candidate: Candidate) -> None:
+        self._gate.close(candidate.run.id)
+        self._agenda.give_back(candidate.lane)
+
+    def _skip(self, run: Run, reason: str) -> None:
+        if self._store.end_waiting([run.id], RunState.SKIPPED, at=self._clock.now(), reason=reason):
+            log.info("slot skipped", **run_keys(run), reason=reason)

@@ -1,0 +1,76 @@
+"""Who is going and who waits, of a job and of a concurrency key: what overlaps are decided by. Inside a transaction."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, literal_column, or_, select, union_all
+
+from engine.nouns import RunState
+from store.tables import IS_RUNNING, IS_WAITING, runs
+
+_OF_JOBS = runs.c.job_id.in_(bindparam("job_ids", expanding=True))
+# A backfill has a concurrency of its own.
+_COUNTS = runs.c.backfill_id.is_(None)
+_COLUMNS = (runs.c.job_id, runs.c.id, runs.c.state, runs.c.scheduled_for)
+# Three questions, each with an index of its own, that nearly always find nothing.
+_CROWD = union_all(
+    select(*_COLUMNS).where(_OF_JOBS, IS_RUNNING, _COUNTS),
+    select(*_COLUMNS).where(_OF_JOBS, IS_WAITING, _COUNTS),
+    select(*_COLUMNS).where(_OF_JOBS, runs.c.is_stuck, runs.c.state != literal_column("'retrying'"), _COUNTS),
+)
+_HOLDING = select(runs.c.concurrency_key, runs.c.id).where(
+    runs.c.concurrency_key.in_(bindparam("keys", expanding=True)), or_(IS_RUNNING, runs.c.is_stuck)
+)
+
+
+@dataclass(slots=True)
+class Crowd:
+    """The runs of one job that are not over, the oldest first, by what they do.
+
+    `going` are in a call, also if they timed out and did not return; `retrying` wait for another attempt; `queued` wait
+    for their turn.
+    """
+
+    going: list[UUID] = field(default_factory=list)
+    retrying: list[UUID] = field(default_factory=list)
+    queued: list[UUID] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.going) + len(self.retrying) + len(self.queued)
+
+
+def crowds_of(connection: Connection, job_ids: Sequence[UUID], ended: Collection[UUID]) -> dict[UUID, Crowd]:
+    """Of each of the jobs. Those in `ended` are over and only wait for their outcome's row."""
+    crowds = {job_id: Crowd() for job_id in job_ids}
+    if not job_ids:
+        return crowds
+    found = connection.execute(_CROWD, {"job_ids": list(job_ids)}).all()
+    for job_id, run_id, state, _ in sorted(found, key=lambda row: (row.scheduled_for, row.id)):
+        if run_id in ended:
+            continue
+        crowd = crowds[job_id]
+        match state:
+            case RunState.QUEUED:
+                crowd.queued.append(run_id)
+            case RunState.RETRYING:
+                crowd.retrying.append(run_id)
+            case _:
+                crowd.going.append(run_id)
+    return crowds
+
+
+def loads_of_keys(connection: Connection, keys: Collection[str], ended: Collection[UUID]) -> Counter[str]:
+    """How many runs of each key are going."""
+    return Counter(key for key, run_id in _holders(connection, keys) if run_id not in ended)
+
+
+def holder_of_key(connection: Connection, key: str | None, ended: Collection[UUID]) -> UUID | None:
+    """One of the runs of the key that are going."""
+    holders = _holders(connection, [] if key is None else [key])
+    return next((run_id for _, run_id in holders if run_id not in ended), None)
+
+
+def _holders(connection: Connection, keys: Collection[str]) -> list[tuple[str, UUID]]:
+    return [(key, run_id) for key, run_id in connection.execute(_HOLDING, {"keys": list(keys)})] if keys else []

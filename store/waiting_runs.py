@@ -1,0 +1,200 @@
+"""Runs that wait, for their turn or for another attempt: which may start, and starting them. Inside a transaction."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, bindparam, func, or_, select, update
+
+from engine.nouns import DueHint, Job, JobStatus, Run, RunState, WaitingStart
+from engine.policies import OverlapPolicy
+from store.claims import RULES
+from store.columns import AnyRow
+from store.crowds import Crowd, crowds_of, loads_of_keys
+from store.job_rows import JOB_COLUMNS, job_of
+from store.outcomes import Freed
+from store.overlaps import Rules
+from store.run_rows import run_of
+from store.tables import IS_RUNNING, IS_WAITING, backfills, jobs, runs
+
+HINTS_PER_RELEASE = 200
+"""Waiting runs that are looked at when some run is over; the next one that is over has the others looked at."""
+
+_HINT = select(
+    runs.c.id, runs.c.job_id, runs.c.due_at, runs.c.scheduled_for, runs.c.function_name, jobs.c.priority
+).join(jobs, jobs.c.id == runs.c.job_id)
+_ALL_HINTS = _HINT.where(IS_WAITING).order_by(runs.c.id).limit(bindparam("limit"))
+_ALL_HINTS_AFTER = _ALL_HINTS.where(runs.c.id > bindparam("after"))
+_HINTS_OF_JOB = _HINT.where(IS_WAITING, runs.c.job_id == bindparam("job_id")).order_by(runs.c.scheduled_for)
+_WAITING = select(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_WAITING)
+_JOBS = select(*JOB_COLUMNS).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+_TO_START = _WAITING.order_by(runs.c.scheduled_for, runs.c.id).with_for_update(skip_locked=True)
+_JOBS_TO_START = (
+    select(jobs.c.id, jobs.c.version, jobs.c.status, *RULES)
+    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+    .order_by(jobs.c.id)
+    .with_for_update()
+)
+_START = (
+    update(runs)
+    .where(runs.c.id == bindparam("run_id"), IS_WAITING)
+    .values(
+        state=RunState.RUNNING,
+        node=bindparam("new_node"),
+        attempt=bindparam("new_attempt"),
+        started_at=bindparam("at"),
+        finished_at=None,
+        duration_ms=None,
+        due_at=None,
+        error_type=None,
+        error_message=None,
+        error_traceback=None,
+        reason=None,
+        cancel_reason=None,
+    )
+)
+_STARTED = update(jobs).where(jobs.c.id == bindparam("job_id")).values(last_run_at=bindparam("started_at"))
+_GOING_OF_BACKFILLS = (
+    select(runs.c.backfill_id, func.count())
+    .where(runs.c.backfill_id.in_(bindparam("backfill_ids", expanding=True)), or_(IS_RUNNING, runs.c.is_stuck))
+    .group_by(runs.c.backfill_id)
+)
+_CONCURRENCY = select(backfills.c.id, backfills.c.concurrency).where(
+    backfills.c.id.in_(bindparam("backfill_ids", expanding=True))
+)
+
+
+def page_of_waiting_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
+    statement = _ALL_HINTS if after is None else _ALL_HINTS_AFTER
+    return _hints(connection.execute(statement, {"after": after, "limit": limit}))
+
+
+def hints_of_job(connection: Connection, job_id: UUID) -> list[DueHint]:
+    return _hints(connection.execute(_HINTS_OF_JOB, {"job_id": job_id}))
+
+
+def find_waiting(connection: Connection, run_ids: Collection[UUID]) -> list[tuple[Run, Job]]:
+    """Those of the runs that wait, each with its job."""
+    found = [run_of(row) for row in connection.execute(_WAITING, {"run_ids": list(run_ids)})]
+    of_jobs = {run.job_id for run in found}
+    known = {job.id: job for job in map(job_of, connection.execute(_JOBS, {"job_ids": list(of_jobs)}))} if found else {}
+    return [(run, known[run.job_id]) for run in found if run.job_id in known]
+
+
+def released_hints(connection: Connection, freed: Freed) -> list[DueHint]:
+    """Hints of waiting runs for which there may be room now."""
+    given = (
+        (runs.c.job_id, freed.job_ids),
+        (runs.c.concurrency_key, freed.keys),
+        (runs.c.backfill_id, freed.backfill_ids),
+    )
+    found: dict[UUID, DueHint] = {}
+    for column, values in given:
+        if values:
+            page: Select[Any] = _HINT.where(IS_WAITING, column.in_(list(values)))
+            page = page.order_by(runs.c.scheduled_for).limit(HINTS_PER_RELEASE)
+            found |= {hint.key: hint for hint in _hints(connection.execute(page))}
+    return list(found.values())
+
+
+def start_waiting(connection: Connection, starts: Sequence[WaitingStart], ended: Collection[UUID]) -> dict[UUID, Run]:
+    """Start those for which there is room; returns them, and as they wait those for which there is none.
+
+    A run that is missing there does not wait any more, or its job was edited meanwhile.
+    """
+    asked = {start.run_id: start for start in starts}
+    job_ids = sorted({start.job_id for start in starts})
+    stored_jobs = {row.id: row for row in connection.execute(_JOBS_TO_START, {"job_ids": job_ids})}
+    waiting = [run_of(row) for row in connection.execute(_TO_START, {"run_ids": list(asked)})]
+    ours = [
+        run
+        for run in waiting
+        if run.job_id in stored_jobs and stored_jobs[run.job_id].version == asked[run.id].job_version
+    ]
+    room = Room(connection, ours, stored_jobs, ended)
+    started = {run.id: _started(run, asked[run.id]) for run in ours if room.takes(run, asked[run.id].at)}
+    if started:
+        connection.execute(_START, [_start(run) for run in started.values()])
+        connection.execute(_STARTED, [{"job_id": run.job_id, "started_at": run.started_at} for run in started.values()])
+    return {run.id: started.get(run.id, run) for run in ours}
+
+
+class Room:
+    """What there is room for at this moment; each run that it takes makes it smaller."""
+
+    def __init__(
+        self, connection: Connection, waiting: Sequence[Run], stored_jobs: dict[UUID, AnyRow], ended: Collection[UUID]
+    ) -> None:
+        self._jobs = stored_jobs
+        self._crowds = crowds_of(connection, [*{run.job_id for run in waiting}], ended)
+        keys = {run.concurrency_key for run in waiting if run.concurrency_key is not None}
+        self._loads = loads_of_keys(connection, keys, ended)
+        self._backfills = _loads_of_backfills(connection, {run.backfill_id for run in waiting if run.backfill_id})
+
+    def takes(self, run: Run, now: datetime) -> bool:
+        """Whether the run starts; if so, it is counted from here on."""
+        job, crowd = self._jobs[run.job_id], self._crowds[run.job_id]
+        rules = Rules.of(job)
+        if job.status is JobStatus.PAUSED or not self._is_its_turn(run, rules, crowd, now):
+            return False
+        key = run.concurrency_key
+        if key is not None:
+            if self._loads[key] >= rules.concurrency_limit:
+                return False
+            self._loads[key] += 1
+        self._count(run, crowd)
+        return True
+
+    def _is_its_turn(self, run: Run, rules: Rules, crowd: Crowd, now: datetime) -> bool:
+        if run.state is RunState.RETRYING:
+            return not run.is_stuck and run.due_at is not None and run.due_at <= now
+        if run.backfill_id is not None:
+            going, concurrency = self._backfills.get(run.backfill_id, (0, 0))
+            return going < concurrency
+        if rules.overlap_policy is OverlapPolicy.ALLOW:
+            return True
+        has_room = len(crowd.going) + len(crowd.retrying) < rules.max_instances
+        return has_room and crowd.queued[:1] == [run.id]
+
+    def _count(self, run: Run, crowd: Crowd) -> None:
+        if run.backfill_id is not None:
+            going, concurrency = self._backfills.get(run.backfill_id, (0, 0))
+            self._backfills[run.backfill_id] = (going + 1, concurrency)
+            return
+        for waiting in (crowd.queued, crowd.retrying):
+            if run.id in waiting:
+                waiting.remove(run.id)
+        crowd.going.append(run.id)
+
+
+def _loads_of_backfills(connection: Connection, backfill_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
+    """How many runs of each backfill are going, and how many may."""
+    if not backfill_ids:
+        return {}
+    parameters = {"backfill_ids": list(backfill_ids)}
+    going: Counter[UUID] = Counter(dict(connection.execute(_GOING_OF_BACKFILLS, parameters).all()))
+    return {each: (going[each], concurrency) for each, concurrency in connection.execute(_CONCURRENCY, parameters)}
+
+
+def _started(run: Run, start: WaitingStart) -> Run:
+    return run.started_again(node=start.node, at=start.at)
+
+
+def _start(run: Run) -> dict[str, Any]:
+    return {"run_id": run.id, "new_node": run.node, "new_attempt": run.attempt, "at": run.started_at}
+
+
+def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
+    return [
+        DueHint(
+            job_id=row.job_id,
+            due_at=row.due_at or row.scheduled_for,
+            version=0,
+            run_id=row.id,
+            function_name=row.function_name,
+            priority=row.priority,
+        )
+        for row in rows
+    ]
