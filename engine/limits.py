@@ -129,3 +129,9 @@ MAX_REASON_LENGTH = 1_000
 
 MAX_RETRY_DELAY_SECONDS = 7 * 86_400.0
 """A week: what is to be tried again later than that is a schedule of its own."""
+
+MAX_SHOWN_FAULTS = 3
+"""Faults of a job's metadata that one sentence tells; the others are counted."""
+
+MAX_JOBS_CHECKED_AT_START = 20_000
+"""Jobs whose metadata is checked at start, for the log only: some two seconds. Before each call it is anyway."""

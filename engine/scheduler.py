@@ -22,12 +22,13 @@ from engine.limits import (
     TIMER_SECONDS_AT_STOP,
 )
 from engine.manual_runs import ManualRuns
+from engine.metadata import metadata_error, require_fitting, require_fitting_change
 from engine.nouns import Dropping, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
 from engine.preview.forecast import Forecast
 from engine.reading import existing_job, named_calendars, overdue_jobs, read_jobs
-from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_orphans
+from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_misfits, warn_of_orphans
 from engine.requests import Health, JobChange, JobDraft
 from engine.runner import Runner
 from engine.timer import Timer
@@ -100,6 +101,7 @@ class Scheduler:
         moved = look_up_again(self._store)
         caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id)
         orphaned = warn_of_orphans(self._store, self.functions)
+        misfits = warn_of_misfits(self._store, self.functions)
         self._agenda.fill(self._store.due_hints())
         self._recorder.start()
         self._timer.start()
@@ -112,6 +114,7 @@ class Scheduler:
             next_runs_moved=moved,
             jobs_caught_up=caught_up,
             jobs_orphaned=orphaned,
+            jobs_not_fitting=misfits,
         )
 
     def begin_stop(self) -> None:
@@ -135,8 +138,12 @@ class Scheduler:
         return left == 0 and is_recorded
 
     def create_job(self, draft: JobDraft) -> Job:
-        """Keep and schedule a new job. Raises UnknownFunction, InvalidSchedule, InvalidStatus, StoreUnavailable."""
+        """Keep and schedule a new job.
+
+        Raises UnknownFunction, InvalidMetadata, InvalidSchedule, InvalidStatus, StoreUnavailable.
+        """
         require_function(self.functions, draft.function_name)
+        require_fitting(self.functions, draft.function_name, draft.metadata)
         job = new_job(draft, self._calendars_of(draft.timing), job_id=self._new_id(), now=self._clock.now())
         try:
             self._store.add_job(job)
@@ -150,6 +157,7 @@ class Scheduler:
     def replace_job(self, job_id: UUID, draft: JobDraft) -> Job:
         """Make the job what the draft says. Raises JobNotFound and whatever create_job raises."""
         require_function(self.functions, draft.function_name)
+        require_fitting(self.functions, draft.function_name, draft.metadata)
 
         def edit(job: Job, now: datetime) -> Job:
             return replaced(job, draft, self._calendars_of(draft.timing), now=now)
@@ -163,7 +171,9 @@ class Scheduler:
 
         def edit(job: Job, now: datetime) -> Job:
             calendars = self._calendars_of(job.timing.with_changes(change.timing))
-            return changed(job, change, calendars, now=now)
+            edited = changed(job, change, calendars, now=now)
+            require_fitting_change(self.functions, job, edited)
+            return edited
 
         return self._checked_against_calendars(self._edit(job_id, edit, event="job changed"))
 
@@ -215,6 +225,10 @@ class Scheduler:
     def is_orphaned(self, job: Job) -> bool:
         """Whether the job's function is not registered in this process (law 12)."""
         return job.function_name not in self.functions
+
+    def metadata_error(self, job: Job) -> str | None:
+        """Why the job's metadata does not fit its function as that is registered now; None if it does (law 12)."""
+        return metadata_error(self.functions, job)
 
     def health(self) -> Health:
         """How this node is; asks the database, so not for a tight loop."""
