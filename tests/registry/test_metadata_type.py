@@ -1,5 +1,6 @@
 """A function's annotation of `job_metadata` is its type, if it names a model, a TypedDict or a dataclass."""
 
+import re
 import subprocess
 import sys
 import typing
@@ -9,6 +10,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial, wraps
+from pathlib import Path
 from typing import Annotated, Any, Literal, NewType, Optional, Union
 from uuid import UUID
 
@@ -467,3 +469,17 @@ def test_importing_the_registry_and_registering_plain_functions_imports_no_pydan
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_example_of_the_documentation_does_what_is_said(known: FunctionRegistry) -> None:
+    text = (Path(__file__).parents[2] / "docs/functions.md").read_text("utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(example, {"__name__": "custom"})
+    function = known["write_report"]
+    assert function.metadata_type is not None
+
+    report = function.metadata_type.read({"title": "Sales", "since": "2026-01-31"})
+
+    assert function.call(job_id="a", job_metadata=report) == "1 x Sales since 31 January"
+    with pytest.raises(UnfitMetadata):
+        function.metadata_type.read({"title": "Sales", "since": "2026-01-31", "copies": 101})
