@@ -9,7 +9,9 @@ from typing import Any
 
 import structlog
 
+from engine.call_ends import Raised
 from engine.gate import StartGate
+from engine.metadata import arguments_for
 from engine.nouns import Assignment, Outcome, Run, RunError, RunState
 from engine.output import RunOutput, current_output
 from engine.planning import milliseconds
@@ -82,13 +84,16 @@ class RunPath:
 
     def _outcome_of_call(self, assignment: Assignment, started: Started) -> Outcome:
         try:
-            result = self._call(assignment)
+            arguments = self._arguments(assignment)
+            if isinstance(arguments, Raised):
+                return self._failed(assignment, started, arguments.error)
+            result = self._call(assignment, arguments)
         # User code may raise anything, SystemExit and KeyboardInterrupt included: each is an outcome, none is ours.
         except BaseException as error:  # noqa: BLE001 - see above
             return self._failed(assignment, started, describe_error(error))
         return self._succeeded(assignment, started, result)
 
-    def _call(self, assignment: Assignment) -> Any:
+    def _arguments(self, assignment: Assignment) -> dict[str, Any] | Raised:
         function = self._functions[assignment.run.function_name]
         context = RunContext(
             id=str(assignment.run.id),
@@ -96,9 +101,10 @@ class RunPath:
             attempt=assignment.run.attempt,
             log=structlog.get_logger("scheduler.job"),
         )
-        arguments = function.select_arguments(
-            job_id=str(assignment.job.id), job_metadata=assignment.job.metadata, run=context
-        )
+        return arguments_for(function, job_id=str(assignment.job.id), metadata=assignment.job.metadata, run=context)
+
+    def _call(self, assignment: Assignment, arguments: dict[str, Any]) -> Any:
+        function = self._functions[assignment.run.function_name]
         result = function.call(**arguments)
         _refuse_unfinished(function, result)
         return result

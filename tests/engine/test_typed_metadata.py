@@ -15,7 +15,7 @@ from engine.call_ends import Raised
 from engine.errors import InvalidMetadata, JobNotFound, RequestRefused
 from engine.limits import MAX_REASON_LENGTH
 from engine.metadata import arguments_for, metadata_error, misfit_of, require_fitting_change
-from engine.nouns import Job, JobStatus
+from engine.nouns import Job, JobStatus, RunState
 from engine.requests import JobChange, JobDraft
 from registry import FunctionRegistry, JobFunction, RunContext
 from store import SqlStore
@@ -365,3 +365,67 @@ def test_a_job_is_flagged_exactly_if_its_call_would_not_be_made(metadata: dict[s
     end = arguments_for(function, job_id="a job", metadata=metadata, run=RUN)
 
     assert isinstance(end, Raised) == (metadata_error({"report": function}, job) is not None)
+
+
+# --- The run --------------------------------------------------------------------------------------------
+
+
+def test_a_run_gives_its_function_what_the_metadata_reads_as(node: Node) -> None:
+    register(node, Report)
+    job = node.add(function_name="report", metadata=FITTING)
+
+    node.advance(10)
+
+    (run,) = node.runs(job)
+    assert run.result == "Report(day=datetime.date(2026, 1, 1), copies=1)"
+
+
+def test_a_run_whose_metadata_no_longer_fits_fails_without_a_call_and_the_job_goes_on(node: Node) -> None:
+    calls: list[Any] = []
+
+    def renamed(job_id: str, job_metadata: Renamed) -> None:
+        calls.append(job_metadata)
+
+    register(node, Report)
+    job = node.add(function_name="report", metadata=FITTING)
+    del node.functions._functions["report"]
+    node.functions.register("report", renamed)
+
+    node.advance(10)
+
+    (run,) = node.runs(job)
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert run.error.type == "engine.errors.MetadataMismatch"
+    assert "date: Field required" in run.error.message
+    assert calls == []
+    assert node.job(job).status is JobStatus.FAILED
+    assert node.job(job).metadata == FITTING
+
+    node.scheduler.change_job(job.id, JobChange(metadata={"date": "2026-01-01"}))
+    node.advance(10)
+    assert calls == [Renamed(date=date(2026, 1, 1))]
+    assert node.job(job).status is JobStatus.ACTIVE
+
+
+def test_a_run_asked_for_by_hand_fails_in_the_same_way(node: Node, flagged: Job) -> None:
+    node.scheduler.run_now(flagged.id)
+    node.settle()
+
+    (run,) = node.runs(flagged)
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert run.error.type == "engine.errors.MetadataMismatch"
+
+
+def test_a_validator_that_raises_anything_ends_in_a_failed_run(node: Node) -> None:
+    register(node, Report)
+    job = node.add(function_name="report", metadata=FITTING)
+    register(node, raising(Panic("no such day")))
+
+    node.advance(10)
+
+    (run,) = node.runs(job)
+    assert run.state is RunState.FAILED
+    assert run.error is not None
+    assert run.error.message.endswith("Panic: no such day")
