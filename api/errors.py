@@ -15,6 +15,7 @@ from engine.errors import (
     CalendarInUse,
     CalendarNotFound,
     EverythingPaused,
+    InvalidMetadata,
     InvalidSchedule,
     InvalidStatus,
     JobNotFound,
@@ -29,6 +30,7 @@ from engine.errors import (
     UnknownCalendar,
     UnknownFunction,
 )
+from registry import MetadataFault
 
 log = structlog.get_logger("scheduler.api")
 
@@ -70,6 +72,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     TooManyDates: Answer(422, "The calendar would have too many dates"),
     InvalidICalendar: Answer(422, "The iCalendar text cannot be taken"),
     InvalidStatus: Answer(422, "The status cannot be set"),
+    InvalidMetadata: Answer(422, "The metadata does not fit the function"),
     PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
     NotScheduling: Answer(503, "The service is stopping", retry_after_seconds=5),
     # The driver's text can hold host names and statements; it is logged instead.
@@ -84,7 +87,7 @@ ANSWERS: dict[type[Exception], Answer] = {
 PLANNING = (UnreadableBody, BodyTooLarge, RequestValidationError, InvalidSchedule, UnknownCalendar)
 """What may be wrong with a schedule that a client describes."""
 
-CREATING = (UnknownFunction, InvalidStatus, *PLANNING)
+CREATING = (UnknownFunction, InvalidMetadata, InvalidStatus, *PLANNING)
 """What may be wrong with a job that a client describes."""
 
 
@@ -129,11 +132,22 @@ async def _detail(request: Request, error: Exception) -> list[dict[str, Any]] | 
         return faults([await _field_fault(request, error.field, kind="invalid_schedule", message=str(error))])
     if isinstance(error, InvalidStatus):
         return faults([await _field_fault(request, "status", kind="invalid_status", message=str(error))])
+    if isinstance(error, InvalidMetadata):
+        return faults(map(_metadata_fault, error.faults))
     if isinstance(error, TooManyDates):
         return faults([await _field_fault(request, "dates", kind="too_many_dates", message=str(error))])
     if isinstance(error, InvalidICalendar):
         return faults([await _field_fault(request, "icalendar", kind="invalid_icalendar", message=str(error))])
     return None
+
+
+def _metadata_fault(found: MetadataFault) -> dict[str, Any]:
+    return {
+        "type": found.type,
+        "loc": ("body", "job_metadata", *found.loc),
+        "msg": found.message,
+        "input": found.input,
+    }
 
 
 async def _field_fault(request: Request, field: str, *, kind: str, message: str) -> dict[str, Any]:

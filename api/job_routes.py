@@ -1,5 +1,6 @@
 """The routes of jobs. They translate; what may be done with a job, the engine knows."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, Response
@@ -59,7 +60,7 @@ def create_job(body: WholeJob, service: TheService, dry_run: DryRun = False) -> 
 @router.get("", response_model=list[JobView], summary="List all jobs", responses=documented(StoreUnavailable))
 def list_jobs(service: TheService) -> Response:
     """Every job, oldest first, in one array."""
-    return all_jobs(service.store, is_orphaned=service.scheduler.is_orphaned)
+    return all_jobs(service.store, view=partial(_view, service))
 
 
 @router.get("/{job_id}", summary="Get a job", responses=documented(*KNOWN, StoreUnavailable))
@@ -138,4 +139,8 @@ def delete_all_jobs(service: TheService) -> AllDeletedView:
 
 
 def _view(service: Service, job: Job) -> JobView:
-    return JobView.of(job, orphaned=service.scheduler.is_orphaned(job))
+    return JobView.of(
+        job,
+        orphaned=service.scheduler.is_orphaned(job),
+        metadata_error=service.scheduler.metadata_error(job),
+    )

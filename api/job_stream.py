@@ -14,14 +14,14 @@ from engine.nouns import Job
 VIEWS = TypeAdapter(list[JobView])
 
 
-def all_jobs(store: Reads, *, is_orphaned: Callable[[Job], bool]) -> Response:
+def all_jobs(store: Reads, *, view: Callable[[Job], JobView]) -> Response:
     """The answer to `GET /jobs`: each job once, oldest first, as it was when its page was read."""
     pages = _pages(store)
     # Read before anything is sent: a store that does not answer is an error with a status, not half an array.
     first = next(pages)
     if len(first) < JOBS_PER_READ:
-        return Response(_array(first, is_orphaned), media_type="application/json")
-    arrays = (_array(page, is_orphaned) for page in chain([first], pages))
+        return Response(_array(first, view), media_type="application/json")
+    arrays = (_array(page, view) for page in chain([first], pages))
     return StreamingResponse(_joined(arrays), media_type="application/json")
 
 
@@ -33,8 +33,8 @@ def _pages(store: Reads) -> Iterator[Sequence[Job]]:
         yield page
 
 
-def _array(jobs: Sequence[Job], is_orphaned: Callable[[Job], bool]) -> bytes:
-    return VIEWS.dump_json([JobView.of(job, orphaned=is_orphaned(job)) for job in jobs])
+def _array(jobs: Sequence[Job], view: Callable[[Job], JobView]) -> bytes:
+    return VIEWS.dump_json(list(map(view, jobs)))
 
 
 def _joined(arrays: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,11 +11,14 @@ from engine.nouns import Job, JobStatus, Run, RunError, RunState, Trigger
 from engine.policies import POLICY_NAMES, MisfirePolicy, OverlapPolicy, Policies
 from engine.requests import Health
 from engine.timing import DstGap, DstOverlap, OnExcluded
-from registry import JobFunction
+from registry import JobFunction, Lane
 
 
 class JobView(BaseModel):
-    """A job. `orphaned`: its function is not registered; it is kept, and runs again when the function returns."""
+    """A job. `orphaned`: its function is not registered; it is kept, and runs again when the function returns.
+
+    `metadata_error`: its metadata does not fit its function, which has changed; its runs fail until one is mended.
+    """
 
     id: UUID
     name: str
@@ -50,6 +53,7 @@ class JobView(BaseModel):
     job_metadata: dict[str, Any]
     status: JobStatus
     orphaned: bool
+    metadata_error: str | None
     run_count: int
     last_run_at: datetime | None
     next_run_at: datetime | None
@@ -57,7 +61,7 @@ class JobView(BaseModel):
     updated_at: datetime
 
     @classmethod
-    def of(cls, job: Job, *, orphaned: bool) -> Self:
+    def of(cls, job: Job, *, orphaned: bool, metadata_error: str | None) -> Self:
         """As clients see `job`."""
         timing = job.timing
         return cls(
@@ -80,6 +84,7 @@ class JobView(BaseModel):
             job_metadata=job.metadata,
             status=job.status,
             orphaned=orphaned,
+            metadata_error=metadata_error,
             run_count=job.run_count,
             last_run_at=job.last_run_at,
             next_run_at=job.next_run_at,
@@ -165,17 +170,29 @@ class ParameterView(BaseModel):
 
 
 class FunctionView(BaseModel):
-    """A function that jobs may name. `summary` is the first line of its docstring."""
+    """A function that jobs may name. `summary` is the first line of its docstring.
+
+    `lane` is where it is called: in a thread, in a worker process, or on the loop of coroutines. `metadata_schema` is
+    the JSON Schema of the `job_metadata` it takes; null if it takes any.
+    """
 
     name: str
     summary: str | None
     parameters: list[ParameterView]
+    lane: Lane
+    metadata_schema: dict[str, Any] | None
 
     @classmethod
     def of(cls, function: JobFunction) -> Self:
         """As clients see `function`."""
         parameters = [ParameterView(**asdict(parameter)) for parameter in function.parameters]
-        return cls(name=function.name, summary=function.summary, parameters=parameters)
+        return cls(
+            name=function.name,
+            summary=function.summary,
+            parameters=parameters,
+            lane=function.lane,
+            metadata_schema=None if function.metadata_type is None else function.metadata_type.schema,
+        )
 
 
 class HealthView(BaseModel):

@@ -15,8 +15,9 @@ NOT_READY: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/functions", summary="List functions", tags=["functions"])
-async def list_functions(service: TheService) -> list[FunctionView]:
+def list_functions(service: TheService) -> list[FunctionView]:
     """The functions that jobs may name, by name."""
+    # In a thread: the first answer makes the JSON Schemas, and may ask the code of their authors for them.
     functions = service.scheduler.functions
     return [FunctionView.of(functions[name]) for name in sorted(functions)]
 

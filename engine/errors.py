@@ -8,6 +8,7 @@ SchedulerError
 │   ├── InvalidSchedule
 │   │   └── UnknownCalendar
 │   ├── InvalidStatus
+│   ├── InvalidMetadata
 │   ├── RunInTheWay
 │   ├── RunIsOver
 │   ├── EverythingPaused
@@ -20,12 +21,15 @@ SchedulerError
 │   ├── PoolFull
 │   ├── NotScheduling
 │   └── StoreUnavailable
+├── MetadataMismatch        on record as the error of a run that was not called; never raised
 └── StoreRefused            the database cannot be used at all; nothing in it was touched
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
+
+from registry import MetadataFault
 
 
 class SchedulerError(Exception):
@@ -77,6 +81,14 @@ class InvalidStatus(RequestRefused):
 
     def __init__(self, given: str) -> None:
         super().__init__(f'status "{given}" cannot be set: give "active" or "paused"')
+
+
+class InvalidMetadata(RequestRefused):
+    """Metadata does not fit what the function takes. `faults` has the first of what is wrong with it."""
+
+    def __init__(self, function_name: str, summary: str, *, faults: Sequence[MetadataFault]) -> None:
+        super().__init__(f'job_metadata does not fit function "{function_name}": {summary}')
+        self.faults = tuple(faults)
 
 
 class RunInTheWay(RequestRefused):
@@ -163,6 +175,13 @@ class NotScheduling(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The database did not do what it was asked; whether a commit happened may be unknown."""
+
+
+class MetadataMismatch(SchedulerError):
+    """The metadata of a job no longer fits its function: the code changed. The job is kept as it is (law 12)."""
+
+    def __init__(self, function_name: str, summary: str) -> None:
+        super().__init__(f'the stored job_metadata does not fit function "{function_name}" as it is now: {summary}')
 
 
 class StoreRefused(SchedulerError):

@@ -172,3 +172,8 @@ MAX_CRASHES = 3
 DEFAULT_PROCESS_POOL_SIZE = 2
 DEFAULT_LOOP_SIZE = 200
 """Runs at once in worker processes, and on the loop of coroutines."""
+MAX_SHOWN_FAULTS = 3
+"""Faults of a job's metadata that one sentence tells; the others are counted."""
+
+MAX_JOBS_CHECKED_AT_START = 20_000
+"""Jobs whose metadata is checked at start, for the log only: some two seconds. Before each call it is anyway."""

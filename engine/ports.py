@@ -95,6 +95,10 @@ class Store(Protocol):
         """How many jobs name each function."""
         ...
 
+    def job_ids_of(self, function_names: Collection[str], *, after: UUID | None, limit: int) -> list[UUID]:
+        """Jobs that name one of the functions, in the order of their ids, from the one after `after` on."""
+        ...
+
     def due_hints(self) -> Iterator[DueHint]:
         """When each scheduled job is due, in any order, read in bounded pieces."""
         ...

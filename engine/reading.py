@@ -73,6 +73,15 @@ def local_jobs(store: Store) -> Iterator[list[Job]]:
         after = job_ids[-1]
 
 
+def jobs_of(store: Store, function_names: Collection[str]) -> Iterator[list[Job]]:
+    """The jobs that name one of the functions, page by page, if they can be read."""
+    after: UUID | None = None
+    while function_names and (job_ids := store.job_ids_of(function_names, after=after, limit=OVERDUE_BATCH)):
+        jobs, _unreadable = read_jobs(store, job_ids)
+        yield list(jobs.values())
+        after = job_ids[-1]
+
+
 def _read_one_by_one(store: Store, job_ids: Sequence[UUID]) -> tuple[dict[UUID, Job], dict[UUID, Exception]]:
     jobs: dict[UUID, Job] = {}
     unreadable: dict[UUID, Exception] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import chain, islice
 from uuid import UUID
 
 import structlog
@@ -10,11 +11,12 @@ from engine.calendars import Calendars
 from engine.dispatcher import log_passed_over
 from engine.edits import rescheduled
 from engine.errors import StoreUnavailable
-from engine.limits import MAX_OUTCOME_BATCH
+from engine.limits import MAX_JOBS_CHECKED_AT_START, MAX_OUTCOME_BATCH
+from engine.metadata import metadata_error
 from engine.nouns import Advance, Job, Outcome, Run, RunState
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
-from engine.reading import calendars_of, local_jobs, overdue_jobs, read_jobs
+from engine.reading import calendars_of, jobs_of, local_jobs, overdue_jobs, read_jobs
 from engine.retries import with_retry
 from engine.run_path import as_text
 from registry import JobFunction
@@ -98,6 +100,29 @@ def warn_of_orphans(store: Store, functions: Mapping[str, JobFunction]) -> int:
             log.error("jobs orphaned", function_name=function_name, jobs=jobs)
             orphaned += jobs
     return orphaned
+
+
+def warn_of_misfits(store: Store, functions: Mapping[str, JobFunction]) -> int:
+    """Log each function with jobs whose metadata does not fit it, because it changed; returns how many they are.
+
+    Of the first MAX_JOBS_CHECKED_AT_START jobs of functions that have a type for it; asks nothing if there are none.
+    """
+    typed = [name for name, function in functions.items() if function.metadata_type is not None]
+    found: dict[str, list[tuple[Job, str]]] = {}
+    for job in islice(chain.from_iterable(jobs_of(store, typed)), MAX_JOBS_CHECKED_AT_START):
+        error = metadata_error(functions, job)
+        if error is not None:
+            found.setdefault(job.function_name, []).append((job, error))
+    for function_name, misfits in found.items():
+        job, error = misfits[0]
+        log.error(
+            "job metadata does not fit",
+            function_name=function_name,
+            jobs=len(misfits),
+            job_id=str(job.id),
+            error=error,
+        )
+    return sum(map(len, found.values()))
 
 
 def _looked_up(job: Job, calendars: Calendars) -> Job:

@@ -14,6 +14,7 @@ from engine.deadlines import Deadlines
 from engine.gate import Refusal, StartGate
 from engine.limits import END_GRACE_SECONDS
 from engine.live_runs import Ending, Handle, LiveRun, LiveRuns
+from engine.metadata import arguments_for
 from engine.nouns import Assignment, CallOver, Outcome, Run, RunError, RunState
 from engine.output import RunOutput, current_output
 from engine.ports import Clock
@@ -121,15 +122,18 @@ class RunPath:
     def _call(self, call: "Call") -> CallEnd:
         function = self._functions[call.assignment.run.function_name]
         try:
-            return end_of_return(function, function.call(**self.arguments_of(call, function)))
+            arguments = self.arguments_of(call, function)
+            if isinstance(arguments, Raised):
+                return arguments
+            return end_of_return(function, function.call(**arguments))
         # User code may raise anything, SystemExit and KeyboardInterrupt included: each is an outcome, none is ours.
         except BaseException as error:  # noqa: BLE001 - see above
             return end_of_raise(function, error)
 
-    def arguments_of(self, call: "Call", function: JobFunction) -> dict[str, Any]:
-        """What the function is called with."""
+    def arguments_of(self, call: "Call", function: JobFunction) -> dict[str, Any] | Raised:
+        """What the function is called with; or that it cannot be, as the job's metadata does not fit it any more."""
         job = call.assignment.job
-        return function.select_arguments(job_id=str(job.id), job_metadata=job.metadata, run=self.context_of(call))
+        return arguments_for(function, job_id=str(job.id), metadata=job.metadata, run=self.context_of(call))
 
     def _expire(self, run_id: UUID) -> None:
         """Its time is over: it is asked to end, and after a moment of grace it is over without its function."""

@@ -24,12 +24,13 @@ from engine.limits import (
     TIMER_SECONDS_AT_STOP,
 )
 from engine.manual_runs import ManualRuns
+from engine.metadata import metadata_error, require_fitting, require_fitting_change
 from engine.nouns import Finished, Job, Run
 from engine.pausing import Pausing
 from engine.ports import Clock, Ids, Store
 from engine.preview.forecast import Forecast
 from engine.reading import existing_job
-from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_orphans
+from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_misfits, warn_of_orphans
 from engine.requests import Health, JobChange, JobDraft
 from engine.runner import Runner
 from engine.timer import Timer
@@ -103,6 +104,7 @@ class Scheduler:
         is_paused = self.pausing.current is not None
         caught_up = 0 if is_paused else catch_up(self._store, now=now, node=self.node, new_id=self._new_id)
         orphaned = warn_of_orphans(self._store, self.functions)
+        misfits = warn_of_misfits(self._store, self.functions)
         self._agenda.fill(chain(self._store.due_hints(), self._store.waiting_hints()))
         self._recorder.start()
         self._runner.deadlines.start()
@@ -116,6 +118,7 @@ class Scheduler:
             next_runs_moved=moved,
             jobs_caught_up=caught_up,
             jobs_orphaned=orphaned,
+            jobs_not_fitting=misfits,
         )
 
     def begin_stop(self) -> None:
@@ -139,8 +142,12 @@ class Scheduler:
         return left == 0 and is_recorded
 
     def create_job(self, draft: JobDraft) -> Job:
-        """Keep and schedule a new job. Raises UnknownFunction, InvalidSchedule, InvalidStatus, StoreUnavailable."""
+        """Keep and schedule a new job.
+
+        Raises UnknownFunction, InvalidMetadata, InvalidSchedule, InvalidStatus, StoreUnavailable.
+        """
         require_function(self.functions, draft.function_name)
+        require_fitting(self.functions, draft.function_name, draft.metadata)
         calendars = self._editor.calendars_of(draft.timing)
         job = new_job(draft, calendars, job_id=self._new_id(), now=self._clock.now())
         self._editor.add(job)
@@ -150,6 +157,7 @@ class Scheduler:
     def replace_job(self, job_id: UUID, draft: JobDraft) -> Job:
         """Make the job what the draft says. Raises JobNotFound and whatever create_job raises."""
         require_function(self.functions, draft.function_name)
+        require_fitting(self.functions, draft.function_name, draft.metadata)
 
         def edit(job: Job, now: datetime) -> Job:
             return replaced(job, draft, self._editor.calendars_of(draft.timing), now=now)
@@ -163,7 +171,9 @@ class Scheduler:
 
         def edit(job: Job, now: datetime) -> Job:
             calendars = self._editor.calendars_of(job.timing.with_changes(change.timing))
-            return changed(job, change, calendars, now=now)
+            edited = changed(job, change, calendars, now=now)
+            require_fitting_change(self.functions, job, edited)
+            return edited
 
         return self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job changed"))
 
@@ -201,6 +211,10 @@ class Scheduler:
     def is_orphaned(self, job: Job) -> bool:
         """Whether the job's function is not registered in this process (law 12)."""
         return job.function_name not in self.functions
+
+    def metadata_error(self, job: Job) -> str | None:
+        """Why the job's metadata does not fit its function as that is registered now; None if it does (law 12)."""
+        return metadata_error(self.functions, job)
 
     def health(self) -> Health:
         """How this node is; asks the database, so not for a tight loop."""

@@ -6,6 +6,7 @@ from registry.function import JobFunction, Lane, Parameter
 from registry.functions import JOB_REGISTRY, FunctionRegistry, register_job
 from registry.interrupts import Cancel, Retry
 from registry.loading import load_modules, load_package
+from registry.metadata_type import MetadataFault, MetadataType, UnfitMetadata
 
 __all__ = [
     "JOB_REGISTRY",
@@ -14,11 +15,14 @@ __all__ = [
     "FunctionRegistry",
     "JobFunction",
     "Lane",
+    "MetadataFault",
+    "MetadataType",
     "ModuleNotLoaded",
     "Parameter",
     "RegistryError",
     "Retry",
     "RunContext",
+    "UnfitMetadata",
     "UnsuitableFunction",
     "load_modules",
     "load_package",

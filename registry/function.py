@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from registry.errors import UnsuitableFunction
+from registry.metadata_type import MetadataType, metadata_type_of
 
 
 class Lane(StrEnum):
@@ -42,7 +43,7 @@ class JobFunction:
     """A callable known by `name`. Its signature is read once, when it is registered.
 
     `is_definition` says that `defined_at` is where it is defined, not only where it was registered. An exception of
-    one of `final_errors` is not worth another attempt.
+    one of `final_errors` is not worth another attempt. `metadata_type` is what its `job_metadata` must fit, if it says.
     """
 
     name: str
@@ -55,6 +56,7 @@ class JobFunction:
     replaceable: bool
     lane: Lane = Lane.THREAD
     final_errors: tuple[type[BaseException], ...] = ()
+    metadata_type: MetadataType | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, with whatever it is given."""
@@ -96,6 +98,7 @@ def describe_function(
         replaceable=replaceable,
         lane=_lane_of(name, function, isolation, place),
         final_errors=_errors(name, final_errors, place),
+        metadata_type=metadata_type_of(name, written, signature, place),
     )
 
 

@@ -60,6 +60,13 @@ _LOCAL = (
     .limit(bindparam("limit"))
 )
 _LOCAL_AFTER = _LOCAL.where(jobs.c.id > bindparam("after"))
+_OF_FUNCTIONS = (
+    select(jobs.c.id)
+    .where(jobs.c.function_name.in_(bindparam("function_names", expanding=True)))
+    .order_by(jobs.c.id)
+    .limit(bindparam("limit"))
+)
+_OF_FUNCTIONS_AFTER = _OF_FUNCTIONS.where(jobs.c.id > bindparam("after"))
 _HINTS = (
     select(
         jobs.c.id,
@@ -112,6 +119,14 @@ def page_of_overdue_ids(connection: Connection, due_before: datetime, after: UUI
 def page_of_local_ids(connection: Connection, after: UUID | None, limit: int) -> list[UUID]:
     statement = _LOCAL if after is None else _LOCAL_AFTER
     return list(connection.execute(statement, {"after": after, "limit": limit}).scalars())
+
+
+def page_of_ids_of(
+    connection: Connection, function_names: Collection[str], after: UUID | None, limit: int
+) -> list[UUID]:
+    statement = _OF_FUNCTIONS if after is None else _OF_FUNCTIONS_AFTER
+    parameters = {"function_names": list(function_names), "after": after, "limit": limit}
+    return list(connection.execute(statement, parameters).scalars())
 
 
 def page_of_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:

@@ -108,6 +108,10 @@ class SqlStore:
         with self._reading() as connection:
             return job_rows.count_jobs_per_function(connection)
 
+    def job_ids_of(self, function_names: Collection[str], *, after: UUID | None, limit: int) -> list[UUID]:
+        with self._reading() as connection:
+            return job_rows.page_of_ids_of(connection, function_names, after, limit)
+
     def due_hints(self) -> Iterator[DueHint]:
         after: UUID | None = None
         while True:

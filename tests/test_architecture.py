@@ -34,7 +34,7 @@ ONLY_IN = {
     "sqlite3": ("store/",),
     "fastapi": ("api/", "app/"),
     "starlette": ("api/", "app/"),
-    "pydantic": ("api/", "app/"),
+    "pydantic": ("api/", "app/", "registry/metadata_type.py"),
     "uvicorn": ("app/",),
     "typer": ("app/",),
 }

@@ -10,6 +10,7 @@ from engine.calendars import Calendars, DaysOff, days_off
 from engine.cron import NO_JOB, CronSchedule
 from engine.edits import changed, new_job, replaced, require_function
 from engine.limits import DEFAULT_PREVIEWED_SLOTS
+from engine.metadata import require_fitting, require_fitting_change
 from engine.nouns import Job, JobStatus
 from engine.ports import Clock, Store
 from engine.preview.description import describe
@@ -61,6 +62,7 @@ class Forecast:
     def of_creation(self, draft: JobDraft) -> Preview:
         """Of the job that the draft would make. Raises what creating it would raise."""
         require_function(self._functions, draft.function_name)
+        require_fitting(self._functions, draft.function_name, draft.metadata)
         # The id that the job would get is not known.
         job = new_job(draft, self._calendars(draft.timing), job_id=NO_JOB, now=self._clock.now())
         return self._of(job, count=DEFAULT_PREVIEWED_SLOTS, has_id=False)
@@ -68,6 +70,7 @@ class Forecast:
     def of_replacement(self, job_id: UUID, draft: JobDraft) -> Preview:
         """Of what replacing the job would make of it. Raises what replacing it would raise."""
         require_function(self._functions, draft.function_name)
+        require_fitting(self._functions, draft.function_name, draft.metadata)
         job = existing_job(self._store, job_id)
         edited = replaced(job, draft, self._calendars(draft.timing), now=self._clock.now())
         return self._of(edited, count=DEFAULT_PREVIEWED_SLOTS)
@@ -79,6 +82,7 @@ class Forecast:
         job = existing_job(self._store, job_id)
         timing = job.timing.with_changes(change.timing)
         edited = changed(job, change, self._calendars(timing), now=self._clock.now())
+        require_fitting_change(self._functions, job, edited)
         return self._of(edited, count=DEFAULT_PREVIEWED_SLOTS)
 
     def _of(self, job: Job, *, count: int, has_id: bool = True) -> Preview:

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 
 from api import job_stream
 from api.job_stream import all_jobs
+from api.responses import JobView
 from engine.errors import StoreUnavailable
 from engine.nouns import Job, JobStatus
 from engine.timing import Timing
@@ -75,7 +76,7 @@ class EndlessStore:
 async def test_no_page_is_read_before_the_one_before_it_is_sent() -> None:
     store: Any = EndlessStore(20_000)
 
-    response = all_jobs(store, is_orphaned=lambda job: False)
+    response = all_jobs(store, view=lambda job: JobView.of(job, orphaned=False, metadata_error=None))
 
     assert store.read == 500
     assert isinstance(response, StreamingResponse)

@@ -30,6 +30,8 @@ def test_functions_are_listed_by_name_with_summary_and_parameters(client: TestCl
             {"name": "job_id", "annotation": "str", "required": True},
             {"name": "job_metadata", "annotation": "dict | None", "required": False},
         ],
+        "lane": "thread",
+        "metadata_schema": None,
     }
 
 

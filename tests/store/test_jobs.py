@@ -101,6 +101,18 @@ def test_jobs_are_counted_by_function(store: SqlStore) -> None:
     assert store.jobs_per_function() == {"a": 2, "b": 1}
 
 
+def test_the_jobs_of_some_functions_come_in_the_order_of_their_ids(store: SqlStore) -> None:
+    wanted = [make_job(function_name=name) for name in ("a", "b", "a", "b")]
+    for job in (*wanted, make_job(function_name="c"), make_job(function_name="A")):
+        store.add_job(job)
+    expected = sorted(job.id for job in wanted)
+
+    assert store.job_ids_of(["a", "b", "gone"], after=None, limit=3) == expected[:3]
+    assert store.job_ids_of(["a", "b", "gone"], after=expected[2], limit=3) == expected[3:]
+    assert store.job_ids_of(["a", "b"], after=expected[3], limit=3) == []
+    assert store.job_ids_of(["gone"], after=None, limit=3) == []
+
+
 def test_an_edit_replaces_the_version_it_was_made_from(store: SqlStore) -> None:
     job = make_job()
     store.add_job(job)
