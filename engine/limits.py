@@ -140,7 +140,7 @@ MAX_FACT_DEPTH = 6
 MAX_WORKER_START_SECONDS = 60.0
 """How long a worker process may import the modules it is to have ready; then it is started without them."""
 
-WORKER_FAREWELL_SECONDS = 2.0
+WORKER_FAREWELL_SECONDS = 1.0
 """How long a worker process that has hung up may take to end; then it is killed."""
 
 LOOP_BEAT_SECONDS = 0.5

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 import structlog
 from structlog.typing import EventDict
 
+from engine.lanes.channel import ChannelClosed
 from engine.lanes.entries import WrittenLine, plain_facts, plain_text
 from engine.limits import MAX_LINE_LENGTH
 from engine.output import RunOutput
@@ -126,7 +127,7 @@ class Capture:
 
 
 class RoutedStream(io.TextIOBase):
-    """`sys.stdout` or `sys.stderr` of a worker. Nothing it does raises into the code that prints."""
+    """`sys.stdout` or `sys.stderr` of a worker. It raises nothing of its own into the code that prints."""
 
     encoding: str = "utf-8"
     errors: str | None = "backslashreplace"
@@ -154,8 +155,8 @@ class RoutedStream(io.TextIOBase):
         return True
 
     def write(self, text: str, /) -> int:
-        # There is no place left to report a failure to.
-        with contextlib.suppress(Exception):
+        # Nothing else is held back: what a signal handler of the function raises in here is meant for the function.
+        with contextlib.suppress(ChannelClosed):
             self._route(self._stream_name, str(text))
         return len(text)
 
@@ -175,8 +176,8 @@ class _Handler(logging.Handler):
         self._capture = capture
 
     def emit(self, record: logging.LogRecord) -> None:
-        # As with a stream: a line that can't be sent is no failure of the function's.
-        with contextlib.suppress(Exception):
+        # As with a stream.
+        with contextlib.suppress(ChannelClosed):
             self._capture.log(record)
 
 

@@ -63,6 +63,9 @@ class Channel:
                 # What is left is remembered here: a signal handler that raises must not cut a message in two.
                 self._rest = self._rest[self._socket.send(self._rest) :]
         except OSError as error:
+            # Without a number it is none of the kernel's: a signal handler of the function has raised a TimeoutError.
+            if error.errno is None:
+                raise
             raise ChannelClosed from error
         finally:
             self._is_sending = False
