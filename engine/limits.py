@@ -177,3 +177,18 @@ MAX_SHOWN_FAULTS = 3
 
 MAX_JOBS_CHECKED_AT_START = 20_000
 """Jobs whose metadata is checked at start, for the log only: some two seconds. Before each call it is anyway."""
+MAX_FRAME_BYTES = 4 * 1_048_576
+"""Bytes of one message between the service and a worker process: a line with all its facts, or a run's end."""
+
+MAX_FACTS_PER_LINE = 100
+MAX_FACT_DEPTH = 6
+"""Values of one logged line that come from a worker process, those inside containers included, and their nesting."""
+
+MAX_WORKER_START_SECONDS = 60.0
+"""How long a worker process may import the modules it is to have ready; then it is started without them."""
+
+WORKER_FAREWELL_SECONDS = 1.0
+"""How long a worker process that has hung up may take to end; then it is killed."""
+
+LOOP_BEAT_SECONDS = 0.5
+"""How often the loop of coroutines shows that it comes round."""
