@@ -129,3 +129,18 @@ MAX_REASON_LENGTH = 1_000
 
 MAX_RETRY_DELAY_SECONDS = 7 * 86_400.0
 """A week: what is to be tried again later than that is a schedule of its own."""
+
+MAX_LOG_LINES = 1_000
+"""Lines kept of what one run printed and logged, the newest: what a person reads, and one answer holds."""
+
+MAX_LOG_BYTES = 262_144
+"""Bytes kept of them, as UTF-8: with 16 runs at once 4 MB of memory, and a row that a database does not notice."""
+
+LOG_LINE_COST = 100
+"""Bytes that a kept line counts for beyond its text: its instant, its names, and what holds them."""
+
+MAX_LINE_NAME_LENGTH = 256
+"""Characters of a kept line's level and logger."""
+
+MAX_LINE_FACTS_BYTES = 8_192
+"""Bytes of the facts of one kept line as JSON, as much as its text may have; those beyond are left out and counted."""

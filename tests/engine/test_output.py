@@ -1,5 +1,6 @@
 """What a run prints becomes bounded lines, however it is written."""
 
+import threading
 from contextvars import copy_context
 
 import pytest
@@ -140,3 +141,14 @@ def test_a_run_prints_to_its_own_output_and_nobody_else_does(printer: Printer) -
 
     assert copy_context().run(run) is printer.output
     assert current_output.get() is None
+
+
+def test_threads_of_one_run_complete_their_own_lines(printer: Printer) -> None:
+    printer.print("mine ")
+    thread = threading.Thread(target=printer.print, args=("theirs", "\n", "left"))
+    thread.start()
+    thread.join()
+    printer.print("again", "\n")
+    printer.output.close()
+
+    assert printer.taken() == ["theirs", "mine again", "left"]
