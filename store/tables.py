@@ -122,3 +122,12 @@ Index("runs_running", runs.c.job_id, sqlite_where=IS_RUNNING, postgresql_where=I
 Index("runs_listed", runs.c.scheduled_for, runs.c.id)
 Index("runs_of_job", runs.c.job_id, runs.c.scheduled_for, runs.c.id)
 Index("runs_in_state", runs.c.state, runs.c.scheduled_for, runs.c.id)
+
+# Apart from the runs, which are listed by the hundred: a log is read for one run at a time.
+run_logs = Table(
+    "run_logs",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("lines", JSON, nullable=False),
+    Column("dropped", Integer, nullable=False),
+)
