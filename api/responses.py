@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from engine.captured_log import CapturedLog, LogLine, Stream
 from engine.nouns import Job, JobStatus, Run, RunError, RunState, Trigger
 from engine.requests import Health
 from engine.timing import DstGap, DstOverlap, OnExcluded
@@ -131,6 +132,58 @@ class RunView(BaseModel):
             slot_count=run.slot_count,
             last_scheduled_for=run.last_scheduled_for,
         )
+
+
+class LogLineView(BaseModel):
+    """A line that a run printed or logged. `number` counts all lines of the run from 0, dropped ones included."""
+
+    number: int
+    at: datetime
+    stream: Stream
+    text: str
+    level: str | None
+    logger: str | None
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, line: LogLine, *, number: int) -> Self:
+        """As clients see `line`."""
+        return cls(
+            number=number,
+            at=line.at,
+            stream=line.stream,
+            text=line.text,
+            level=line.level,
+            logger=line.logger,
+            facts=line.facts,
+        )
+
+
+class RunLogsView(BaseModel):
+    """The newest lines of a run, oldest first; `dropped` older ones are gone. `is_complete` once the run is over."""
+
+    run_id: UUID
+    lines: list[LogLineView]
+    dropped: int
+    is_complete: bool
+
+    @classmethod
+    def of(cls, run_id: UUID, log: CapturedLog, *, is_complete: bool) -> Self:
+        """As clients see `log`."""
+        lines = [LogLineView.of(line, number=number) for number, line in enumerate(log.lines, log.dropped)]
+        return cls(run_id=run_id, lines=lines, dropped=log.dropped, is_complete=is_complete)
+
+
+class DroppedView(BaseModel):
+    """Lines that came and went before the client took them."""
+
+    dropped: int
+
+
+class RunEndView(BaseModel):
+    """How the run ended whose log was followed."""
+
+    state: RunState
 
 
 class ParameterView(BaseModel):

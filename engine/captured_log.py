@@ -29,3 +29,8 @@ class CapturedLog:
 
     lines: tuple[LogLine, ...] = ()
     dropped: int = 0
+
+    def since(self, number: int) -> tuple[int, tuple[LogLine, ...]]:
+        """The lines from `number` on, and the number of the first of them, or of the one that would come next."""
+        first = min(max(number, self.dropped), self.dropped + len(self.lines))
+        return first, self.lines[first - self.dropped :]
