@@ -15,8 +15,14 @@ _BY_RUN = select(run_logs.c.lines, run_logs.c.dropped).where(run_logs.c.run_id =
 
 
 def insert_logs(connection: Connection, logs: Iterable[tuple[UUID, CapturedLog | None]]) -> None:
-    """Keep the logs of runs that have none on record yet, in one statement. One without any line needs no row."""
-    rows = [_row_of(run_id, log) for run_id, log in logs if log is not None and (log.lines or log.dropped)]
+    """Keep the logs of runs that have none on record yet, in one statement. One without any line needs no row.
+
+    Of a run that comes twice the first counts, as with its outcome: abandoned at a stop, it may return after all.
+    """
+    first: dict[UUID, CapturedLog | None] = {}
+    for run_id, log in logs:
+        first.setdefault(run_id, log)
+    rows = [_row_of(run_id, log) for run_id, log in first.items() if log is not None and (log.lines or log.dropped)]
     if rows:
         connection.execute(_INSERT, rows)
 

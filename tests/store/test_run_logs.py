@@ -54,6 +54,21 @@ def test_a_run_without_a_line_has_no_row(store: SqlStore) -> None:
     assert [store.run_log(run_id) for run_id in run_ids] == [None, None, None]
 
 
+def test_of_a_run_that_comes_twice_the_first_log_counts(store: SqlStore) -> None:
+    run_id, silent_id = uuid4(), uuid4()
+
+    keep(
+        store,
+        (run_id, CapturedLog(lines=(PRINTED,))),
+        (run_id, CapturedLog(lines=(LOGGED,))),
+        (silent_id, None),
+        (silent_id, CapturedLog(lines=(LOGGED,))),
+    )
+
+    assert store.run_log(run_id) == CapturedLog(lines=(PRINTED,))
+    assert store.run_log(silent_id) is None
+
+
 def test_only_dropped_lines_are_on_record_too(store: SqlStore) -> None:
     run_id = uuid4()
 
