@@ -26,6 +26,8 @@ from engine.ports import Clock
 Wake = Callable[[], None]
 """Tells somebody to look again. Called in whatever thread has written: it must neither wait nor raise."""
 
+_STREAMS: dict[str, Stream] = {"stdout": "stdout", "stderr": "stderr", "log": "log"}
+
 
 class RunLog:
     """Keeps the newest lines of one run and counts the older ones, numbering all from 0. For any thread.
@@ -50,9 +52,9 @@ class RunLog:
         """Whether nobody is to follow it any longer."""
         return self._is_let_go
 
-    def write(self, stream: Stream, text: str) -> None:
-        """Keep a line that was printed just now."""
-        self.append(LogLine(at=self._clock.now(), stream=stream, text=text))
+    def write(self, stream: str, text: str) -> None:
+        """Keep a line that was printed just now to `stream`, "stdout" or "stderr"."""
+        self.append(LogLine(at=self._clock.now(), stream=_STREAMS.get(stream, "log"), text=text))
 
     def append(self, line: LogLine) -> None:
         """Keep the line, cut to its limits; its facts may be any values. Does nothing once the log is closed."""
@@ -143,6 +145,7 @@ def _bounded(line: LogLine) -> LogLine:
     try:
         return replace(
             line,
+            stream=_STREAMS.get(line.stream, "log"),
             text=_storable(line.text, MAX_LINE_LENGTH),
             level=None if line.level is None else _storable(line.level, MAX_LINE_NAME_LENGTH),
             logger=None if line.logger is None else _storable(line.logger, MAX_LINE_NAME_LENGTH),

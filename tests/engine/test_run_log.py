@@ -130,11 +130,14 @@ def test_what_is_no_line_at_all_keeps_its_number(log: RunLog) -> None:
 
     log.append(broken)
     log.append(replace(broken, text="sound", facts=["no", "mapping"]))
+    log.append(replace(broken, text="sound", stream="a third"))
     log.write("stdout", "the next")
 
+    assert log.captured().lines[2].stream == "log"
     assert texts(log) == [
         "<a line that could not be kept: TypeError>",
         "<a line that could not be kept: AttributeError>",
+        "sound",
         "the next",
     ]
 
