@@ -1,6 +1,6 @@
 """What a run prints: line by line, bounded, handed to whoever keeps or logs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from threading import get_ident
 
@@ -23,15 +23,15 @@ class RunOutput:
         # A thread touches its own entry only, so no lock is needed.
         writer = (stream, get_ident())
         pending = self._partial.pop(writer, "") + text
-        *lines, rest = pending.split("\n")
+        complete = pending.rfind("\n") + 1
         # Cut once, not piece by piece: each cut would copy what is left of, say, 50 MB.
-        too_long = max(len(rest) - 1, 0) // MAX_LINE_LENGTH * MAX_LINE_LENGTH
-        if too_long:
-            lines.append(rest[:too_long])
-        if rest := rest[too_long:]:
+        too_long = complete + max(len(pending) - complete - 1, 0) // MAX_LINE_LENGTH * MAX_LINE_LENGTH
+        if rest := pending[too_long:]:
             self._partial[writer] = rest
-        for line in lines:
+        for line in _lines_of(pending, complete):
             self._emit_bounded(stream, line)
+        if too_long > complete:
+            self._emit_bounded(stream, pending[complete:too_long])
 
     def close(self) -> None:
         """Emit what was written without a closing newline."""
@@ -43,6 +43,15 @@ class RunOutput:
     def _emit_bounded(self, stream: str, line: str) -> None:
         for start in range(0, max(len(line), 1), MAX_LINE_LENGTH):
             self._emit(stream, line[start : start + MAX_LINE_LENGTH])
+
+
+def _lines_of(text: str, end: int) -> Iterator[str]:
+    """The lines of the text up to `end`, one by one: a list of them would take more memory than the text."""
+    start = 0
+    while start < end:
+        newline = text.index("\n", start)
+        yield text[start:newline]
+        start = newline + 1
 
 
 current_output: ContextVar[RunOutput | None] = ContextVar("current_output", default=None)

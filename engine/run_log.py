@@ -143,6 +143,10 @@ def _wake_all(waiting: set[Wake]) -> None:
 
 def _bounded(line: LogLine) -> LogLine:
     try:
+        if line.level is line.logger is None and not line.facts and line.stream in _STREAMS:
+            text = _storable(line.text, MAX_LINE_LENGTH)
+            # The way of most lines, each of which a function waits for.
+            return line if text is line.text else replace(line, text=text)
         return replace(
             line,
             stream=_STREAMS.get(line.stream, "log"),
@@ -179,7 +183,8 @@ def _bounded_facts(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _size(line: LogLine) -> int:
     facts = len(_encoded(line.facts)) if line.facts else 0
-    return LOG_LINE_COST + len(line.text.encode()) + facts
+    text = len(line.text) if line.text.isascii() else len(line.text.encode())
+    return LOG_LINE_COST + text + facts
 
 
 def _encoded(facts: dict[str, Any]) -> bytes:

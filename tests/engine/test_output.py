@@ -1,6 +1,7 @@
 """What a run prints becomes bounded lines, however it is written."""
 
 import threading
+import tracemalloc
 from contextvars import copy_context
 
 import pytest
@@ -152,3 +153,15 @@ def test_threads_of_one_run_complete_their_own_lines(printer: Printer) -> None:
     printer.output.close()
 
     assert printer.taken() == ["theirs", "mine again", "left"]
+
+
+def test_a_huge_text_of_short_lines_takes_no_memory_beyond_itself() -> None:
+    output = RunOutput(lambda _stream, _line: None)
+    text = "short\n" * 300_000
+
+    tracemalloc.start()
+    output.write("stdout", text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < len(text)
