@@ -52,9 +52,18 @@ class RunLog:
         """Whether nobody is to follow it any longer."""
         return self._is_let_go
 
-    def write(self, stream: str, text: str) -> None:
-        """Keep a line that was printed just now to `stream`, "stdout" or "stderr"."""
-        self.append(LogLine(at=self._clock.now(), stream=_STREAMS.get(stream, "log"), text=text))
+    def write(
+        self,
+        stream: str,
+        text: str,
+        *,
+        level: str | None = None,
+        logger: str | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        """Keep a line that was written just now to `stream`: "stdout", "stderr" or "log"."""
+        kept_as = _STREAMS.get(stream, "log")
+        self.append(LogLine(self._clock.now(), kept_as, text, level=level, logger=logger, facts=facts or {}))
 
     def append(self, line: LogLine) -> None:
         """Keep the line, cut to its limits; its facts may be any values. Does nothing once the log is closed."""

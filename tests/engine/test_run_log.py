@@ -34,6 +34,14 @@ def test_a_printed_line_has_its_instant_and_its_stream(log: RunLog) -> None:
     assert log.captured() == CapturedLog(lines=(LogLine(at=NOON, stream="stderr", text="hello"),), dropped=0)
 
 
+def test_a_line_that_another_process_logged_is_kept_as_if_it_came_from_here(log: RunLog) -> None:
+    log.write("log", "paid", level="info", logger="billing", facts={"cents": 5})
+
+    assert log.captured().lines == (
+        LogLine(at=NOON, stream="log", text="paid", level="info", logger="billing", facts={"cents": 5}),
+    )
+
+
 def test_a_logged_line_is_kept_with_its_level_logger_and_facts(log: RunLog) -> None:
     line = LogLine(at=NOON, stream="log", text="paid", level="info", logger="billing", facts={"cents": 5})
 
