@@ -13,7 +13,6 @@ from api.service import Reads, Service
 from api.startup import StartupRefusal
 from api.unexpected import UnexpectedErrors
 from engine.clock import SystemClock
-from engine.live_logs import LiveLogs
 from engine.ports import Clock
 from engine.scheduler import Scheduler
 
@@ -50,7 +49,7 @@ def attach_service(app: FastAPI, *, scheduler: Scheduler, store: Reads, clock: C
         clock,
         app.version,
         created_at_monotonic=clock.monotonic(),
-        live_logs=LiveLogs(),
+        live_logs=scheduler.live_logs,
     )
 
 

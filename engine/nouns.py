@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from engine.captured_log import CapturedLog
 from engine.timing import Timing
 
 
@@ -160,6 +161,7 @@ class Outcome:
     result_json: str | None = None
     reason: str | None = None
     undoes_claim: bool = False
+    log: CapturedLog | None = None
 
     def __post_init__(self) -> None:
         if self.state in (RunState.RUNNING, RunState.MISSED):

@@ -3,17 +3,19 @@
 import inspect
 from collections.abc import Callable, Mapping
 from contextvars import copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import structlog
 
 from engine.gate import StartGate
+from engine.live_logs import LiveLogs
 from engine.nouns import Assignment, Outcome, Run, RunError, RunState
 from engine.output import RunOutput, current_output
 from engine.planning import milliseconds
 from engine.ports import Clock
+from engine.run_log import RunLog, current_log
 from engine.text import describe_error, encode_result
 from registry import JobFunction, RunContext, UnsuitableFunction
 
@@ -40,11 +42,13 @@ class RunPath:
         functions: Mapping[str, JobFunction],
         gate: StartGate,
         clock: Clock,
+        live_logs: LiveLogs,
         deliver: Callable[[Outcome], None],
     ) -> None:
         self._functions = functions
         self._gate = gate
         self._clock = clock
+        self._live_logs = live_logs
         self._deliver = deliver
 
     def __call__(self, assignment: Assignment) -> None:
@@ -66,13 +70,17 @@ class RunPath:
 
     def _perform(self, assignment: Assignment) -> Outcome:
         _bind(assignment)
-        output = RunOutput(lambda stream, line: log.info("job output", stream=stream, line=line))
+        run_log = RunLog(self._clock)
+        self._live_logs.add(assignment.run.id, run_log)
+        current_log.set(run_log)
+        output = _output_to(run_log)
         current_output.set(output)
         started = self._start(assignment)
         outcome = self._outcome_of_call(assignment, started)
         output.close()
+        run_log.close()
         _log_end(outcome)
-        return outcome
+        return replace(outcome, log=run_log.captured())
 
     def _start(self, assignment: Assignment) -> Started:
         started = Started(self._clock.now(), self._clock.monotonic())
@@ -170,6 +178,14 @@ def run_keys(run: Run) -> dict[str, Any]:
 def as_text(instant: datetime) -> str:
     """An instant for a log line: ISO 8601, UTC, with Z."""
     return str(instant).replace(" ", "T").replace("+00:00", "Z")
+
+
+def _output_to(run_log: RunLog) -> RunOutput:
+    def emit(stream: str, line: str) -> None:
+        run_log.write(stream, line)
+        log.info("job output", stream=stream, line=line)
+
+    return RunOutput(emit)
 
 
 def _bind(assignment: Assignment) -> None:

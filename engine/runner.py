@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
 
 from engine.agenda import Agenda
 from engine.gate import StartGate
+from engine.live_logs import LiveLogs
 from engine.nouns import Assignment, Outcome, Run, RunState
 from engine.ports import Clock, Store
 from engine.recorder import Recorder
@@ -33,8 +35,11 @@ class Runner:
         self._clock = clock
         self._agenda = agenda
         self._gate = gate
+        self.live_logs = LiveLogs()
         self.recorder = Recorder(store=store, clock=clock, recorded=self._bring_home, max_wait_seconds=max_wait_seconds)
-        self._run_path = RunPath(functions=functions, gate=gate, clock=clock, deliver=self.recorder.put)
+        self._run_path = RunPath(
+            functions=functions, gate=gate, clock=clock, live_logs=self.live_logs, deliver=self.recorder.put
+        )
         self._pool = ThreadPoolExecutor(max_workers=agenda.permits, thread_name_prefix="scheduler-run")
 
     def start(self, assignment: Assignment) -> None:
@@ -67,7 +72,9 @@ class Runner:
         running = [run for run in left if self._gate.holds(run.id)]
         for run in running:
             log.warning("run abandoned", **run_keys(run))
-            self.recorder.put(_lost_at_stop(run, self._clock.now()))
+            written = self.live_logs.get(run.id)
+            lost = _lost_at_stop(run, self._clock.now())
+            self.recorder.put(replace(lost, log=None if written is None else written.captured()))
         return len(running)
 
     def shut_down(self) -> None:
@@ -75,6 +82,7 @@ class Runner:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _bring_home(self, outcome: Outcome) -> None:
+        self.live_logs.remove(outcome.run_id)
         # An outcome may come twice (abandoned at a stop, then returned): its permit comes back once.
         if self._gate.close(outcome.run_id):
             self._agenda.give_back()

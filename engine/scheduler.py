@@ -71,6 +71,7 @@ class Scheduler:
             max_wait_seconds=max_wait_seconds,
         )
         self._recorder = self._runner.recorder
+        self.live_logs = self._runner.live_logs
         self._manual_runs = ManualRuns(
             store=store,
             clock=clock,
@@ -117,6 +118,8 @@ class Scheduler:
     def begin_stop(self) -> None:
         """Claim nothing more and say so in `health`; `stop` is to follow."""
         self._agenda.stop()
+        # Open streams would hold the server until it cancels them, if it ever does.
+        self.live_logs.end_all()
 
     def stop(self, *, grace_seconds: float) -> bool:
         """Claim nothing more, give the runs their grace, record what is left as lost; True if all is on record.

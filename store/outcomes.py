@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from engine.nouns import BAD_ENDS, JobStatus, Outcome, RunState, Trigger
+from store import log_rows
 from store.tables import IS_RUNNING, jobs, runs
 
 # Rows are locked in the order of their ids, here and below: two nodes that record at once wait, and never deadlock.
@@ -74,6 +75,7 @@ def finish_runs(connection: Connection, outcomes: Sequence[Outcome]) -> set[UUID
     applied = sorted((outcome for outcome in outcomes if outcome.run_id in running), key=lambda each: each.job_id)
     if applied:
         connection.execute(_FINISH, [_finish(outcome) for outcome in applied])
+        log_rows.insert_logs(connection, [(outcome.run_id, outcome.log) for outcome in applied])
         _tell_jobs(connection, applied)
         _tell_jobs_of_starts(connection, applied)
         _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], running)
