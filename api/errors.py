@@ -9,7 +9,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from api.error_bodies import ErrorView, ValidationErrorView, faults, safe_text
-from api.refusals import BodyTooLarge, InvalidICalendar, InvalidJobId, InvalidRunId, NotConfirmed, UnreadableBody
+from api.refusals import (
+    BodyTooLarge,
+    InvalidICalendar,
+    InvalidJobId,
+    InvalidRunId,
+    NotConfirmed,
+    TooManyStreams,
+    UnreadableBody,
+)
 from engine.errors import (
     CalendarExists,
     CalendarInUse,
@@ -74,6 +82,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     InvalidStatus: Answer(422, "The status cannot be set"),
     InvalidMetadata: Answer(422, "The metadata does not fit the function"),
     PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
+    TooManyStreams: Answer(503, "Too many logs are followed", retry_after_seconds=5),
     NotScheduling: Answer(503, "The service is stopping", retry_after_seconds=5),
     # The driver's text can hold host names and statements; it is logged instead.
     StoreUnavailable: Answer(

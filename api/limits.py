@@ -46,3 +46,21 @@ MAX_SHOWN_EVENT_TEXT_LENGTH = 80
 
 MAX_COMPARED_LENGTH = 64
 """Characters of an unknown field's name that are compared with those of known ones."""
+
+MAX_OPEN_LOG_STREAMS = 100
+"""Logs that may be followed at once: each keeps a connection, and wakes the event loop up to ten times a second."""
+
+LINES_PER_CHUNK = 100
+"""Lines of a log that are written in one go: others get their turn in between."""
+
+SECONDS_BETWEEN_READS = 0.1
+"""The pause after lines were sent: what is written meanwhile is sent together, or dropped where it is too much."""
+
+KEEP_ALIVE_SECONDS = 15.0
+"""After this long without a line a stream sends a comment, as proxies close what is silent for a minute or so."""
+
+LOOK_UP_SECONDS = 2.0
+"""How often it is looked up whether a run that is not going on in this process has ended."""
+
+MAX_EVENT_ID_LENGTH = 15
+"""Digits of a Last-Event-ID; no run writes more lines than that."""

@@ -2,8 +2,8 @@
 
 from fastapi import HTTPException
 
-from api.limits import MAX_BODY_BYTES
-from engine.errors import RequestRefused
+from api.limits import MAX_BODY_BYTES, MAX_OPEN_LOG_STREAMS
+from engine.errors import RequestRefused, Unavailable
 
 
 class InvalidJobId(RequestRefused):
@@ -25,6 +25,13 @@ class NotConfirmed(RequestRefused):
 
     def __init__(self) -> None:
         super().__init__("Confirmation required: add ?confirm=true to delete")
+
+
+class TooManyStreams(Unavailable):
+    """As many logs are followed as may be."""
+
+    def __init__(self) -> None:
+        super().__init__(f"{MAX_OPEN_LOG_STREAMS} logs are being followed, and no more may be; try again later")
 
 
 class BodyTooLarge(HTTPException):

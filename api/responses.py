@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from engine.captured_log import CapturedLog, LogLine, Stream
 from engine.nouns import Job, JobStatus, Run, RunError, RunState, Trigger
 from engine.policies import POLICY_NAMES, MisfirePolicy, OverlapPolicy, Policies
 from engine.requests import Health
@@ -161,6 +162,58 @@ class RunView(BaseModel):
         )
 
 
+class LogLineView(BaseModel):
+    """A line that a run printed or logged. `number` counts all lines of the run from 0, dropped ones included."""
+
+    number: int
+    at: datetime
+    stream: Stream
+    text: str
+    level: str | None
+    logger: str | None
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, line: LogLine, *, number: int) -> Self:
+        """As clients see `line`."""
+        return cls(
+            number=number,
+            at=line.at,
+            stream=line.stream,
+            text=line.text,
+            level=line.level,
+            logger=line.logger,
+            facts=line.facts,
+        )
+
+
+class RunLogsView(BaseModel):
+    """The newest lines of a run, oldest first; `dropped` older ones are gone. `is_complete` once the run is over."""
+
+    run_id: UUID
+    lines: list[LogLineView]
+    dropped: int
+    is_complete: bool
+
+    @classmethod
+    def of(cls, run_id: UUID, log: CapturedLog, *, is_complete: bool) -> Self:
+        """As clients see `log`."""
+        lines = [LogLineView.of(line, number=number) for number, line in enumerate(log.lines, log.dropped)]
+        return cls(run_id=run_id, lines=lines, dropped=log.dropped, is_complete=is_complete)
+
+
+class DroppedView(BaseModel):
+    """Lines that came and went before the client took them."""
+
+    dropped: int
+
+
+class RunEndView(BaseModel):
+    """How the run ended whose log was followed."""
+
+    state: RunState
+
+
 class ParameterView(BaseModel):
     """One parameter of a function."""
 
@@ -204,6 +257,13 @@ class HealthView(BaseModel):
     uptime_seconds: float
 
 
+class LaneRoomView(BaseModel):
+    """How many runs may go at once in a lane, and how many more may start now."""
+
+    permits: int
+    permits_free: int
+
+
 class ReadyView(BaseModel):
     """What the engine knows of itself. Ready when `problems` is empty; otherwise `detail` has them in one sentence."""
 
@@ -222,6 +282,9 @@ class ReadyView(BaseModel):
     permits_free: int
     running_runs: int
     outcomes_waiting: int
+    stuck_runs: int
+    lanes: dict[str, LaneRoomView]
+    is_paused: bool
 
     @classmethod
     def of(cls, health: Health) -> Self:

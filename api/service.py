@@ -1,7 +1,7 @@
 """What the routes work with, and how they get at it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Protocol
 from uuid import UUID
@@ -10,9 +10,12 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import TypeAdapter, ValidationError
 
 from api.fields import CALENDAR_NAME_PATTERN
+from api.open_streams import OpenStreams
 from api.refusals import InvalidJobId, InvalidRunId, NotConfirmed
 from engine.calendars import Calendar
+from engine.captured_log import CapturedLog
 from engine.limits import MAX_CALENDAR_NAME_LENGTH
+from engine.live_logs import LiveLogs
 from engine.nouns import Job, Run, RunState
 from engine.ports import Clock
 from engine.scheduler import Scheduler
@@ -39,6 +42,10 @@ class Reads(Protocol):
         """The latest runs before this `scheduled_for` and `id`, newest first."""
         ...
 
+    def run_log(self, run_id: UUID) -> CapturedLog | None:
+        """What is kept of what a run printed and logged, once it is over."""
+        ...
+
     def has_runs(self, job_id: UUID) -> bool:
         """Whether any run of this job is kept."""
         ...
@@ -61,6 +68,8 @@ class Service:
     clock: Clock
     version: str
     created_at_monotonic: float
+    live_logs: LiveLogs
+    open_streams: OpenStreams = field(default_factory=OpenStreams)
 
 
 # These look things up in memory only: asynchronous, they need no thread of their own.

@@ -13,6 +13,7 @@ from api.application import attach_service
 from app.exit_guard import ExitGuard
 from app.settings import Settings
 from engine.clock import SystemClock
+from engine.requests import Capacity
 from engine.scheduler import Scheduler
 from registry import JobFunction
 from store import SqlStore, open_store
@@ -95,7 +96,15 @@ class Deployment:
 
     def _started_scheduler(self, store: SqlStore) -> Scheduler:
         scheduler = Scheduler(
-            store=store, functions=self._functions, clock=SystemClock(), pool_size=self._settings.pool_size
+            store=store,
+            functions=self._functions,
+            clock=SystemClock(),
+            capacity=Capacity(
+                threads=self._settings.pool_size,
+                processes=self._settings.process_pool_size,
+                coroutines=self._settings.async_pool_size,
+                process_memory_bytes=self._settings.process_memory_bytes,
+            ),
         )
         scheduler.start()
         return scheduler

@@ -16,6 +16,7 @@ from structlog.typing import EventDict
 
 from app.log_lines import ExceptionInfo, LogEvent, Renderer, console_line, json_line
 from app.output import RoutedStream, Sink, open_sink
+from engine.log_capture import STRUCTLOG_FACTS, CaptureHandler, event_and_facts
 
 QUEUE_LIMIT = 10_000
 """Events that wait to be written; with more, new ones are dropped and counted."""
@@ -28,9 +29,7 @@ UVICORN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 TALKATIVE_LOGGERS = ("alembic",)
 """Libraries whose information is nobody's: each start would tell how the migrations are looked for."""
 
-_FACTS = "structlog_facts"
 _ACCESS_KEYS = ("client", "method", "path", "http_version", "status")
-_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 def start_logging(*, level: str, json: bool, stream: TextIO | None = None) -> "LogPipe":
@@ -196,23 +195,12 @@ def _event_of(record: logging.LogRecord) -> LogEvent:
 
 
 def _event_and_facts(record: logging.LogRecord) -> tuple[object, dict[str, object]]:
-    bound = getattr(record, _FACTS, None)
-    if bound is not None:
-        return record.msg, bound
     if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == len(_ACCESS_KEYS):
         facts = dict(zip(_ACCESS_KEYS, record.args, strict=True))
         del facts["http_version"]
         return "request", facts
-    extra = {key: value for key, value in vars(record).items() if key not in _RECORD_ATTRIBUTES}
-    return _message_of(record), extra
-
-
-def _message_of(record: logging.LogRecord) -> str:
-    """Now, not in the listener: the arguments may be changed by then."""
-    try:
-        return record.getMessage()
-    except BaseException:  # noqa: BLE001 - a format that does not fit, or a foreign __str__, which may raise anything
-        return f"{record.msg} (its arguments do not fit)"
+    event, given = event_and_facts(record)
+    return event, {**given}
 
 
 def _exception_of(record: logging.LogRecord) -> ExceptionInfo | None:
@@ -227,7 +215,7 @@ def _exception_of(record: logging.LogRecord) -> ExceptionInfo | None:
 def _event_of_ours(event: str, *, level: int, **facts: object) -> LogEvent:
     """An event that goes around the logging module, and with it around any handler that could print or log."""
     record = logging.LogRecord(__name__, level, "", 0, event, None, None)
-    setattr(record, _FACTS, facts)
+    setattr(record, STRUCTLOG_FACTS, facts)
     return _event_of(record)
 
 
@@ -276,8 +264,9 @@ def _replace_handlers(undo: ExitStack, handler: PipeHandler, level: int) -> None
         logger.setLevel(max(level, logging.WARNING))
     undo.callback(root.setLevel, root.level)
     root.setLevel(level)
-    undo.callback(root.removeHandler, handler)
-    root.addHandler(handler)
+    for ours in (handler, CaptureHandler()):
+        undo.callback(root.removeHandler, ours)
+        root.addHandler(ours)
 
 
 def _silence(undo: ExitStack, logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:
@@ -314,4 +303,4 @@ def _to_record(_logger: object, _method: str, event: EventDict) -> tuple[tuple[o
     """The last processor: the event as message and the facts beside it, for handlers of other makers as well."""
     keywords = {name: event.pop(name) for name in ("exc_info", "stack_info") if name in event}
     message = event.pop("event", None)
-    return (message,), {**keywords, "extra": {_FACTS: cast("dict[str, object]", event)}}
+    return (message,), {**keywords, "extra": {STRUCTLOG_FACTS: cast("dict[str, object]", event)}}

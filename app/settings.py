@@ -60,10 +60,20 @@ class Settings(BaseSettings):
         default=(), description="dotted module names with commas between them, such as team.jobs,team.reports"
     )
     pool_size: int = Field(default=16, ge=1, le=1000, description="a whole number from 1 to 1000")
+    process_pool_size: int = Field(default=2, ge=1, le=100, description="a whole number from 1 to 100")
+    async_pool_size: int = Field(default=200, ge=1, le=10_000, description="a whole number from 1 to 10000")
+    process_memory_mib: int | None = Field(
+        default=None, ge=64, le=1_048_576, description="a whole number of MiB from 64 to 1048576"
+    )
     # Shorter than the 10 s after which `docker stop` kills.
     stop_grace_seconds: float = Field(
         default=8, ge=0, le=3600, allow_inf_nan=False, description="a number of seconds from 0 to 3600"
     )
+
+    @property
+    def process_memory_bytes(self) -> int | None:
+        """The address space that each worker process may have."""
+        return None if self.process_memory_mib is None else self.process_memory_mib * 1_048_576
 
     @field_validator("database_url")
     @classmethod

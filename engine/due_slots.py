@@ -55,6 +55,12 @@ class DueSlots:
             case MisfirePolicy.RUN_ALL:
                 return self._all()
 
+    def decide_after_downtime(self) -> Decision | None:
+        """The same at a start, where no grace delays that all but the latest slot are missed; None if that can wait."""
+        if self.job.policies.misfire_policy is MisfirePolicy.RUN_ONCE:
+            return self._latest_only()
+        return self.decide() if self.is_misfire else None
+
     def _latest_only(self) -> Decision:
         latest = latest_to_run(self.job.timing, self.schedule, self.off, self.first, self.now)
         if latest == self.first:

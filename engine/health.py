@@ -5,10 +5,11 @@ from uuid import UUID
 from engine.agenda import Agenda
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
-from engine.limits import MAX_TICK_AGE_SECONDS
+from engine.limits import MAX_LOOP_HELD_SECONDS, MAX_TICK_AGE_SECONDS
+from engine.pausing import Pausing
 from engine.ports import Clock, Store
-from engine.recorder import Recorder
-from engine.requests import Health
+from engine.requests import Health, LaneRoom
+from engine.runner import Runner
 from engine.timer import Timer
 from registry import Lane
 
@@ -25,7 +26,8 @@ class HealthCheck:
         agenda: Agenda,
         gate: StartGate,
         timer: Timer,
-        recorder: Recorder,
+        runner: Runner,
+        pausing: Pausing,
     ) -> None:
         self._node = node
         self._store = store
@@ -33,20 +35,25 @@ class HealthCheck:
         self._agenda = agenda
         self._gate = gate
         self._timer = timer
-        self._recorder = recorder
+        self._runner = runner
+        self._pausing = pausing
 
     def look(self) -> Health:
         """How the node is at this moment."""
         latency_ms = self._store_latency_ms()
+        stuck = self._runner.live_runs.stuck
         seconds_since_tick = self._timer.seconds_since_tick
         checks = {
             "the scheduler is stopping": self._agenda.is_stopped,
             "the timer thread is not alive": not self._timer.is_alive,
             "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
             "slots cannot be claimed": self._timer.is_failing,
-            "outcomes cannot be recorded": self._recorder.is_failing,
-            "the recorder thread is not alive": not self._recorder.is_alive,
+            "outcomes cannot be recorded": self._runner.recorder.is_failing,
+            "the recorder thread is not alive": not self._runner.recorder.is_alive,
             "the database does not answer": latency_ms is None,
+            "time-outs are not watched": not self._runner.deadlines.is_alive,
+            "every thread of the pool is stuck in a run that is over": stuck >= self._agenda.permits[Lane.THREAD],
+            "a coroutine holds the loop": self._loop_seconds() > MAX_LOOP_HELD_SECONDS,
         }
         return Health(
             problems=tuple(problem for problem, applies in checks.items() if applies),
@@ -54,15 +61,23 @@ class HealthCheck:
             is_stopping=self._agenda.is_stopped,
             is_timer_alive=self._timer.is_alive,
             seconds_since_tick=seconds_since_tick,
-            is_recorder_alive=self._recorder.is_alive,
+            is_recorder_alive=self._runner.recorder.is_alive,
             is_store_reachable=latency_ms is not None,
             store_latency_ms=latency_ms,
             scheduled_jobs=self._agenda.scheduled_jobs,
             permits=self._agenda.permits[Lane.THREAD],
             permits_free=self._agenda.free_permits(Lane.THREAD),
             running_runs=len(self._gate),
-            outcomes_waiting=len(self._recorder),
+            outcomes_waiting=len(self._runner.recorder),
+            stuck_runs=stuck,
+            lanes={lane.value: LaneRoom(self._agenda.permits[lane], self._agenda.free_permits(lane)) for lane in Lane},
+            is_paused=self._pausing.current is not None,
         )
+
+    def _loop_seconds(self) -> float:
+        """How long ago the loop of coroutines last came round."""
+        loop = self._runner.lanes.loop
+        return 0.0 if loop is None else loop.seconds_since_turn()
 
     def _store_latency_ms(self) -> float | None:
         begun = self._clock.monotonic()

@@ -168,10 +168,6 @@ CANCEL_ANSWER_SECONDS = 2.0
 
 MAX_CRASHES = 3
 """Runs in a row that take their worker process with them, after which the job is paused."""
-
-DEFAULT_PROCESS_POOL_SIZE = 2
-DEFAULT_LOOP_SIZE = 200
-"""Runs at once in worker processes, and on the loop of coroutines."""
 MAX_SHOWN_FAULTS = 3
 """Faults of a job's metadata that one sentence tells; the others are counted."""
 
@@ -192,3 +188,23 @@ WORKER_FAREWELL_SECONDS = 1.0
 
 LOOP_BEAT_SECONDS = 0.5
 """How often the loop of coroutines shows that it comes round."""
+MAX_LOG_LINES = 1_000
+"""Lines kept of what one run printed and logged, the newest: what a person reads, and one answer holds."""
+
+MAX_LOG_BYTES = 262_144
+"""Bytes kept of them, as UTF-8: with 16 runs at once 4 MB of memory, and a row that a database does not notice."""
+
+LOG_LINE_COST = 100
+"""Bytes that a kept line counts for beyond its text: its instant, its names, and what holds them."""
+
+MAX_LINE_NAME_LENGTH = 256
+"""Characters of a kept line's level and logger."""
+
+MAX_LINE_FACTS_BYTES = 8_192
+"""Bytes of the facts of one kept line as JSON, as much as its text may have; those beyond are left out and counted."""
+
+LANE_SECONDS_AT_STOP = 2.0
+"""How long a stop waits for the worker processes, and for the loop of coroutines, to end."""
+
+MAX_LOOP_HELD_SECONDS = 10.0
+"""When one coroutine has held the loop for longer, no other gets its turn: that is not ready."""

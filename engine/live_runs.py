@@ -7,7 +7,6 @@ from typing import Protocol
 from uuid import UUID
 
 from engine.nouns import Assignment, CallOver, Outcome, RunState
-from registry import Lane
 
 
 class Handle(Protocol):
@@ -33,9 +32,8 @@ class LiveRun:
     outcome; if it was the second, the end of the call then only says that nothing is stuck any more.
     """
 
-    def __init__(self, assignment: Assignment, lane: Lane, *, deliver: Callable[[Outcome | CallOver], None]) -> None:
+    def __init__(self, assignment: Assignment, *, deliver: Callable[[Outcome | CallOver], None]) -> None:
         self.assignment = assignment
-        self.lane = lane
         self.cancelled = threading.Event()
         self._deliver = deliver
         self._lock = threading.Lock()

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from engine.captured_log import CapturedLog
 from engine.policies import DEFAULT_POLICIES, Policies
 from engine.timing import Timing
 
@@ -253,6 +254,7 @@ class Outcome:
     due_at: datetime | None = None
     is_stuck: bool = False
     is_crash: bool = False
+    log: CapturedLog | None = None
 
     def __post_init__(self) -> None:
         if self.state in (RunState.RUNNING, RunState.MISSED, RunState.QUEUED):

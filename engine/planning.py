@@ -53,8 +53,8 @@ def plan_catch_up(job: Job, calendars: Calendars, *, now: datetime, node: UUID, 
     rows = SlotRows(job, now, node, new_id)
     schedule = schedule_of(job, calendars)
     due = DueSlots(job, schedule, days_off(job.timing, calendars), job.next_run_at, now, timedelta(0))
-    decision = due.decide()
-    if not due.is_misfire or decision.missed is None:
+    decision = due.decide_after_downtime()
+    if decision is None or decision.missed is None:
         return None
     return Advance(
         job_id=job.id,

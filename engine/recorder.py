@@ -239,4 +239,4 @@ def _tell_late(outcome: Outcome) -> None:
 def _bare(outcome: Outcome) -> Outcome:
     """The outcome without the user's texts, which are all that a database may dislike."""
     error = outcome.error and RunError(type="unknown", message="not storable", traceback="")
-    return replace(outcome, error=error, result_json=None, reason="its texts could not be stored")
+    return replace(outcome, error=error, result_json=None, log=None, reason="its texts could not be stored")

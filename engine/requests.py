@@ -51,8 +51,32 @@ class CalendarDraft:
 
 
 @dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many runs may go at once in threads, in worker processes, and on the loop of coroutines.
+
+    `process_memory_bytes` is the address space that each worker process may have; None bounds nothing.
+    """
+
+    threads: int = 16
+    processes: int = 2
+    coroutines: int = 200
+    process_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaneRoom:
+    """How many runs may go at once in a lane, and how many more may start now."""
+
+    permits: int
+    permits_free: int
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
-    """What the engine knows of itself at one moment. `problems` is empty when it is ready for work."""
+    """What the engine knows of itself at one moment. `problems` is empty when it is ready for work.
+
+    `permits` are those of the lane of threads. `stuck_runs` are over, and what they called has not returned.
+    """
 
     problems: tuple[str, ...]
     node: UUID
@@ -67,6 +91,9 @@ class Health:
     permits_free: int
     running_runs: int
     outcomes_waiting: int
+    stuck_runs: int
+    lanes: Mapping[str, LaneRoom]
+    is_paused: bool
 
     @property
     def is_ready(self) -> bool:

@@ -1,7 +1,6 @@
 """The life of one run, from the gate to its outcome: named steps of a few lines each, and none of them raises."""
 
 from collections.abc import Callable, Mapping
-from contextvars import copy_context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,19 +8,20 @@ from uuid import UUID
 
 import structlog
 
-from engine.call_ends import CallEnd, Died, GaveUp, Killed, Raised, Returned, end_of_raise, end_of_return
+from engine.call_ends import CallEnd, Died, GaveUp, Killed, Raised, Returned
 from engine.deadlines import Deadlines
 from engine.gate import Refusal, StartGate
 from engine.limits import END_GRACE_SECONDS
+from engine.live_logs import LiveLogs
 from engine.live_runs import Ending, Handle, LiveRun, LiveRuns
 from engine.metadata import arguments_for
 from engine.nouns import Assignment, CallOver, Outcome, Run, RunError, RunState
-from engine.output import RunOutput, current_output
 from engine.ports import Clock
 from engine.retries import with_retry
+from engine.run_log import RunLog
 from engine.slot_rows import milliseconds
 from engine.text import describe_error
-from registry import JobFunction, Lane, RunContext
+from registry import JobFunction, RunContext
 
 log = structlog.get_logger("scheduler.run")
 
@@ -50,6 +50,7 @@ class RunPath:
         functions: Mapping[str, JobFunction],
         gate: StartGate,
         live_runs: LiveRuns,
+        live_logs: LiveLogs,
         clock: Clock,
         deliver: Callable[[Outcome | CallOver], None],
         max_wait_seconds: float,
@@ -58,19 +59,9 @@ class RunPath:
         self._gate = gate
         self._live_runs = live_runs
         self._clock = clock
+        self._live_logs = live_logs
         self._deliver = deliver
         self.deadlines = Deadlines(clock=clock, expired=self._expire, max_wait_seconds=max_wait_seconds)
-
-    def run_in_thread(self, assignment: Assignment) -> None:
-        """The whole of it, in a thread of the pool. Never raises."""
-        try:
-            if self.enter(assignment):
-                # A context of its own: what the function binds must not reach the pool thread's next run.
-                copy_context().run(self._perform, assignment)
-        # The last net: a permit that never comes back would shrink the pool for good.
-        except BaseException as error:
-            log.exception("run path failed", run_id=str(assignment.run.id), job_id=str(assignment.job.id))
-            self._deliver(_failed_by_us(assignment, self._clock.now(), error))
 
     def enter(self, assignment: Assignment) -> bool:
         """Ask, as the last thing before the call, whether it may happen; if not, the run has ended here."""
@@ -79,12 +70,12 @@ class RunPath:
             self._deliver(not_started(assignment, refusal, at=self._clock.now()))
         return refusal is None
 
-    def begin(self, assignment: Assignment, lane: Lane, handle: Handle | None) -> "Call":
-        """The run is in its call from here on; `handle` can end that."""
-        call = Call(
-            LiveRun(assignment, lane, deliver=self._deliver), Started(self._clock.now(), self._clock.monotonic())
-        )
+    def begin(self, assignment: Assignment, handle: Handle | None = None) -> "Call":
+        """The run is in its call from here on; `handle` can end that. Binds its keys in the caller's context."""
+        started = Started(self._clock.now(), self._clock.monotonic())
+        call = Call(LiveRun(assignment, deliver=self._deliver), started, RunLog(self._clock))
         self._live_runs.add(call.live)
+        self._live_logs.add(assignment.run.id, call.log)
         _bind(assignment)
         log.info("run started", lateness_ms=milliseconds(call.started.at - assignment.run.scheduled_for))
         timeout_seconds = assignment.job.policies.timeout_seconds
@@ -98,42 +89,24 @@ class RunPath:
         run_id = call.assignment.run.id
         self.deadlines.drop(run_id)
         self._live_runs.remove(run_id)
+        call.log.close()
         call.live.returned(lambda ending: self._outcome(call, end, ending))
 
-    def context_of(self, call: "Call") -> RunContext:
-        """What the function may know of its run."""
-        run = call.assignment.run
-        return RunContext(
-            id=str(run.id),
-            scheduled_for=run.scheduled_for,
-            attempt=run.attempt,
-            log=structlog.get_logger("scheduler.job"),
-            cancelled=call.live.cancelled,
-        )
+    def fail(self, assignment: Assignment, error: BaseException) -> None:
+        """A mistake of ours on the way. The last net: a permit that never comes back would shrink its lane for good."""
+        log.error("run path failed", **run_keys(assignment.run), exc_info=error)
+        self._deliver(_failed_by_us(assignment, self._clock.now(), error))
 
-    def _perform(self, assignment: Assignment) -> None:
-        call = self.begin(assignment, Lane.THREAD, None)
-        output = RunOutput(lambda stream, line: log.info("job output", stream=stream, line=line))
-        current_output.set(output)
-        end = self._call(call)
-        output.close()
-        self.finish(call, end)
+    def function_of(self, assignment: Assignment) -> JobFunction:
+        """The function of a run, which was registered when it was claimed."""
+        return self._functions[assignment.run.function_name]
 
-    def _call(self, call: "Call") -> CallEnd:
-        function = self._functions[call.assignment.run.function_name]
-        try:
-            arguments = self.arguments_of(call, function)
-            if isinstance(arguments, Raised):
-                return arguments
-            return end_of_return(function, function.call(**arguments))
-        # User code may raise anything, SystemExit and KeyboardInterrupt included: each is an outcome, none is ours.
-        except BaseException as error:  # noqa: BLE001 - see above
-            return end_of_raise(function, error)
-
-    def arguments_of(self, call: "Call", function: JobFunction) -> dict[str, Any] | Raised:
+    def arguments_of(self, call: "Call") -> dict[str, Any] | Raised:
         """What the function is called with; or that it cannot be, as the job's metadata does not fit it any more."""
         job = call.assignment.job
-        return arguments_for(function, job_id=str(job.id), metadata=job.metadata, run=self.context_of(call))
+        return arguments_for(
+            self.function_of(call.assignment), job_id=str(job.id), metadata=job.metadata, run=_context_of(call)
+        )
 
     def _expire(self, run_id: UUID) -> None:
         """Its time is over: it is asked to end, and after a moment of grace it is over without its function."""
@@ -159,6 +132,7 @@ class RunPath:
             lateness_ms=run.lateness_ms,
             reason=f"{ending.reason}; its function has not returned",
             is_stuck=True,
+            log=self._live_logs.captured(run.id),
         )
         return with_retry(outcome, run, live.assignment.job)
 
@@ -172,6 +146,7 @@ class RunPath:
             started_at=call.started.at,
             lateness_ms=milliseconds(call.started.at - run.scheduled_for),
             duration_ms=round((self._clock.monotonic() - call.started.monotonic) * 1_000, 3),
+            log=call.log.captured(),
             **facts,
         )
         outcome = _retried(last, call.assignment, end) if ending is None else with_retry(last, run, call.assignment.job)
@@ -185,11 +160,29 @@ class Call:
 
     live: LiveRun
     started: Started
+    log: RunLog
 
     @property
     def assignment(self) -> Assignment:
         """The run and the job as it was claimed."""
         return self.live.assignment
+
+
+def write_output(run_log: RunLog, stream: str, line: str) -> None:
+    """A printed line: kept with the run, and an event of its own."""
+    run_log.write(stream, line)
+    log.info("job output", stream=stream, line=line)
+
+
+def _context_of(call: Call) -> RunContext:
+    run = call.assignment.run
+    return RunContext(
+        id=str(run.id),
+        scheduled_for=run.scheduled_for,
+        attempt=run.attempt,
+        log=structlog.get_logger("scheduler.job"),
+        cancelled=call.live.cancelled,
+    )
 
 
 def _retried(outcome: Outcome, assignment: Assignment, end: CallEnd) -> Outcome:

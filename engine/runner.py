@@ -1,13 +1,14 @@
 """The pool and what stands around it: how a claimed run comes to its lane, and its permit back."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import structlog
 
 from engine.agenda import Agenda
 from engine.gate import Refusal, StartGate
+from engine.lanes.lanes import Lanes
+from engine.live_logs import LiveLogs
 from engine.live_runs import LiveRuns
 from engine.nouns import Assignment, CallOver, Finished, Outcome, Run, RunState
 from engine.ports import Clock, Store
@@ -32,6 +33,7 @@ class Runner:
         functions: Mapping[str, JobFunction],
         finished: Callable[[Finished], None],
         max_wait_seconds: float,
+        memory_limit_bytes: int | None,
     ) -> None:
         self._clock = clock
         self._agenda = agenda
@@ -39,19 +41,27 @@ class Runner:
         self._functions = functions
         self._stuck: dict[UUID, Lane] = {}
         self.live_runs = LiveRuns()
+        self.live_logs = LiveLogs()
         self.recorder = Recorder(
             store=store, clock=clock, recorded=self._bring_home, finished=finished, max_wait_seconds=max_wait_seconds
         )
-        self._run_path = RunPath(
+        run_path = RunPath(
             functions=functions,
             gate=gate,
             live_runs=self.live_runs,
+            live_logs=self.live_logs,
             clock=clock,
             deliver=self.recorder.put,
             max_wait_seconds=max_wait_seconds,
         )
-        self.deadlines = self._run_path.deadlines
-        self._pool = ThreadPoolExecutor(max_workers=agenda.permits[Lane.THREAD], thread_name_prefix="scheduler-run")
+        self.deadlines = run_path.deadlines
+        self.lanes = Lanes(
+            run_path=run_path,
+            functions=functions,
+            clock=clock,
+            permits=agenda.permits,
+            memory_limit_bytes=memory_limit_bytes,
+        )
 
     def lane_of(self, function_name: str) -> Lane:
         """Where the function is called."""
@@ -61,8 +71,8 @@ class Runner:
     def start(self, assignment: Assignment) -> None:
         """Hand a run that is on record to its lane. Never raises."""
         try:
-            self._pool.submit(self._run_path.run_in_thread, assignment)
-        except Exception as error:  # noqa: BLE001 - the pool is shut, or there is no thread or memory for another run
+            self.lanes.start(assignment)
+        except Exception as error:  # noqa: BLE001 - the lane is shut, or there is no thread or memory for another run
             self.end_unstarted(assignment, Refusal(f"no thread could be started for it: {error}"))
 
     def end_unstarted(self, assignment: Assignment, refusal: Refusal) -> None:
@@ -88,9 +98,9 @@ class Runner:
         return sum(self._abandon(assignment) for assignment in left if self._gate.holds(assignment.run.id))
 
     def shut_down(self) -> None:
-        """End the threads that have nothing to do. One that is in a call stays until the call returns."""
+        """End what can be ended of what is still in a call."""
         self.deadlines.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.lanes.stop()
 
     def _abandon(self, assignment: Assignment) -> bool:
         live = self.live_runs.get(assignment.run.id)
@@ -111,6 +121,7 @@ class Runner:
             started_at=run.started_at,
             lateness_ms=run.lateness_ms,
             reason="still running when the scheduler stopped and its grace was over",
+            log=self.live_logs.captured(run.id),
         )
         return with_retry(outcome, run, assignment.job)
 
@@ -121,6 +132,8 @@ class Runner:
             if lane is not None:
                 self._agenda.give_back(lane)
             return
+        # After it is on record: who follows the log looks there next.
+        self.live_logs.remove(item.run_id)
         assignment = self._gate.close(item.run_id)
         # An outcome may come twice (abandoned at a stop, then returned): its permit comes back once.
         if assignment is None:

@@ -17,8 +17,6 @@ from engine.errors import EverythingPaused, NotScheduling
 from engine.gate import StartGate
 from engine.health import HealthCheck
 from engine.limits import (
-    DEFAULT_LOOP_SIZE,
-    DEFAULT_PROCESS_POOL_SIZE,
     MAX_WAIT_SECONDS,
     RECORDING_SECONDS_AT_STOP,
     TIMER_SECONDS_AT_STOP,
@@ -31,7 +29,7 @@ from engine.ports import Clock, Ids, Store
 from engine.preview.forecast import Forecast
 from engine.reading import existing_job
 from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_misfits, warn_of_orphans
-from engine.requests import Health, JobChange, JobDraft
+from engine.requests import Capacity, Health, JobChange, JobDraft
 from engine.runner import Runner
 from engine.timer import Timer
 from registry import JobFunction, Lane
@@ -43,8 +41,6 @@ class Scheduler:
     """One node: timer, pool and recorder over one store. Every method but start and stop may be called from any thread.
 
     The process must be the only one that schedules on the store: `start` calls every run on record as running lost.
-    `pool_size`, `process_pool_size` and `loop_size` are how many runs may go at once in threads, in worker processes
-    and on the loop of coroutines.
     """
 
     def __init__(
@@ -53,9 +49,7 @@ class Scheduler:
         store: Store,
         functions: Mapping[str, JobFunction],
         clock: Clock,
-        pool_size: int = 16,
-        process_pool_size: int = DEFAULT_PROCESS_POOL_SIZE,
-        loop_size: int = DEFAULT_LOOP_SIZE,
+        capacity: Capacity | None = None,
         max_wait_seconds: float = MAX_WAIT_SECONDS,
         new_id: Ids = uuid4,
     ) -> None:
@@ -65,9 +59,10 @@ class Scheduler:
         self._clock = clock
         self._new_id = new_id
         self._gate = StartGate()
+        room = capacity or Capacity()
         self._agenda = Agenda(
             clock=clock,
-            permits={Lane.THREAD: pool_size, Lane.PROCESS: process_pool_size, Lane.LOOP: loop_size},
+            permits={Lane.THREAD: room.threads, Lane.PROCESS: room.processes, Lane.LOOP: room.coroutines},
             functions=functions,
             max_wait_seconds=max_wait_seconds,
         )
@@ -79,7 +74,9 @@ class Scheduler:
             functions=functions,
             finished=self._follow_up,
             max_wait_seconds=max_wait_seconds,
+            memory_limit_bytes=room.process_memory_bytes,
         )
+        self.live_logs = self._runner.live_logs
         self._recorder = self._runner.recorder
         self._editor = Editor(
             store=store, clock=clock, agenda=self._agenda, gate=self._gate, node=self.node, new_id=new_id
@@ -108,6 +105,7 @@ class Scheduler:
         self._agenda.fill(chain(self._store.due_hints(), self._store.waiting_hints()))
         self._recorder.start()
         self._runner.deadlines.start()
+        self._runner.lanes.start_ahead()
         self._timer.start()
         log.info(
             "scheduler started",
@@ -124,6 +122,8 @@ class Scheduler:
     def begin_stop(self) -> None:
         """Claim nothing more and say so in `health`; `stop` is to follow."""
         self._agenda.stop()
+        # Open streams would hold the server until it cancels them, if it ever does.
+        self.live_logs.end_all()
 
     def stop(self, *, grace_seconds: float) -> bool:
         """Claim nothing more, give the runs their grace, record what is left as lost; True if all is on record.
@@ -136,8 +136,8 @@ class Scheduler:
         self._timer.join(TIMER_SECONDS_AT_STOP)
         self._agenda.wait_until_idle(grace_seconds)
         left = self._runner.abandon_runs()
-        is_recorded = self._recorder.stop(RECORDING_SECONDS_AT_STOP)
         self._runner.shut_down()
+        is_recorded = self._recorder.stop(RECORDING_SECONDS_AT_STOP)
         log.info("scheduler stopped", node=str(self.node), runs_left=left, outcomes_recorded=is_recorded)
         return left == 0 and is_recorded
 
@@ -239,7 +239,8 @@ class Scheduler:
             agenda=self._agenda,
             gate=self._gate,
             timer=self._timer,
-            recorder=self._recorder,
+            runner=self._runner,
+            pausing=self.pausing,
         )
 
     def _new_dispatcher(self) -> Dispatcher:

@@ -19,6 +19,7 @@ from engine.nouns import (
     RunState,
     Trigger,
 )
+from store import log_rows
 from store.columns import AnyRow
 from store.run_rows import attempts_as_json
 from store.tables import IS_RUNNING, jobs, runs
@@ -151,6 +152,7 @@ def finish_runs(
     bad_streaks: list[BadStreak] = []
     if applied:
         connection.execute(_FINISH, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
+        log_rows.keep_logs(connection, [(outcome.run_id, outcome.log) for outcome in applied])
         triggers = {run_id: row.trigger for run_id, row in running.items()}
         bad_streaks = _tell_jobs(connection, applied, triggers)
         _tell_jobs_of_starts(connection, applied)

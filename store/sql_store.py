@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Engine, select
 
 from engine.calendars import Calendar
+from engine.captured_log import CapturedLog
 from engine.errors import StoreUnavailable
 from engine.nouns import (
     Advance,
@@ -24,7 +25,7 @@ from engine.nouns import (
     RunState,
     WaitingStart,
 )
-from store import calendar_rows, claims, job_rows, outcomes, pause_rows, run_rows, waiting_runs
+from store import calendar_rows, claims, job_rows, log_rows, outcomes, pause_rows, run_rows, waiting_runs
 from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
@@ -152,6 +153,11 @@ class SqlStore:
         """Runs in the reverse order of `(scheduled_for, id)`, from the one before `before` on."""
         with self._reading() as connection:
             return run_rows.page_of_runs(connection, job_id=job_id, state=state, before=before, limit=limit)
+
+    def run_log(self, run_id: UUID) -> CapturedLog | None:
+        """What is kept of what a run printed and logged; None if that is nothing."""
+        with self._reading() as connection:
+            return log_rows.find_log(connection, run_id)
 
     def has_runs(self, job_id: UUID) -> bool:
         """Whether there is history of a job, which may be deleted."""

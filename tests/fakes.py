@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.nouns import Job, JobStatus, Run
 from engine.ports import Store
-from engine.requests import JobDraft
+from engine.requests import Capacity, JobDraft
 from engine.scheduler import Scheduler
 from registry import FunctionRegistry, Lane
 from tests.factories import make_timing
@@ -91,7 +91,7 @@ class Node:
         self.functions.register("note", self._note)
         options.setdefault("max_wait_seconds", 86_400.0)
         self.scheduler = Scheduler(
-            store=store, functions=self.functions, clock=self.clock, pool_size=pool_size, **options
+            store=store, functions=self.functions, clock=self.clock, capacity=Capacity(threads=pool_size), **options
         )
         self._agenda = self.scheduler._agenda
 

@@ -12,17 +12,17 @@ import signal
 import traceback
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import structlog
 
-from engine.call_ends import CallEnd, end_of_raise, end_of_return
+from engine.call_ends import CallEnd, Raised, end_of_raise, end_of_return
 from engine.lanes import lifeline
 from engine.lanes.calls import FunctionReference, ProcessCall, decode_call
 from engine.lanes.capture import Capture
 from engine.lanes.channel import Channel, ChannelClosed
 from engine.lanes.entries import WrittenLine
 from engine.lanes.frames import Message, encode_end
+from engine.metadata import arguments_for
 from engine.text import describe_error
 from registry import JOB_REGISTRY, JobFunction, RunContext
 from registry.function import describe_function
@@ -102,7 +102,7 @@ class Worker:
     def _perform(self, call: ProcessCall, function: JobFunction) -> tuple[CallEnd, bool]:
         output = self._capture.open(call.log_keys)
         try:
-            return end_of_return(function, _result_of(call, function)), False
+            return _end_of_call(call, function), False
         # User code may raise anything, SystemExit and KeyboardInterrupt included: each is an end, none is ours.
         except BaseException as error:  # noqa: BLE001 - see above
             if isinstance(error, MemoryError):
@@ -139,16 +139,18 @@ def _is_at(function: JobFunction, reference: FunctionReference) -> bool:
     return place == (reference.module, reference.qualname)
 
 
-def _result_of(call: ProcessCall, function: JobFunction) -> Any:
+def _end_of_call(call: ProcessCall, function: JobFunction) -> CallEnd:
     context = RunContext(
         id=call.run_id,
         scheduled_for=call.scheduled_for,
         attempt=call.attempt,
         log=structlog.get_logger("scheduler.job"),
     )
-    arguments = function.select_arguments(job_id=call.job_id, job_metadata=call.job_metadata, run=context)
+    arguments = arguments_for(function, job_id=call.job_id, metadata=call.job_metadata, run=context)
+    if isinstance(arguments, Raised):
+        return arguments
     result = function.call(**arguments)
-    return asyncio.run(result) if inspect.iscoroutinefunction(function.call) else result
+    return end_of_return(function, asyncio.run(result) if inspect.iscoroutinefunction(function.call) else result)
 
 
 def _let_signals_pass() -> None:

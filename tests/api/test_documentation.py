@@ -40,6 +40,7 @@ DOCUMENTED = {
     "list_runs_of_job": {200, 400, 404, 422, 503},
     "list_runs": {200, 400, 422, 503},
     "get_run": {200, 400, 404, 503},
+    "get_run_logs": {200, 400, 404, 422, 503},
     "preview_schedule": {200, 400, 413, 422, 503},
     "preview_job": {200, 400, 404, 422, 503},
     "create_calendar": {200, 400, 409, 413, 422, 503},
@@ -188,7 +189,7 @@ def test_whatever_is_sent_the_answer_is_as_documented(
     if mode is GenerationMode.POSITIVE:
         assert {name for name, status in seen if status == 200} == {
             f"{method.upper()} {path}" for path, methods in schema.raw_schema["paths"].items() for method in methods
-        } - {"GET /runs/{run_id}"}
+        } - {"GET /runs/{run_id}", "GET /runs/{run_id}/logs"}
 
 
 def make_sensible(case: Case[Any], client: TestClient) -> None:

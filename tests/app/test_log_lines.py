@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.log_lines import MAX_TEXT_LENGTH, LogEvent, console_line, json_line
+from app.log_lines import LogEvent, console_line, json_line
+from engine.plain_values import MAX_TEXT_LENGTH
 
 
 class Sulking:

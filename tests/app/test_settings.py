@@ -32,6 +32,9 @@ def test_without_any_variable_the_defaults_hold() -> None:
         "log_format": "console",
         "job_modules": (),
         "pool_size": 16,
+        "process_pool_size": 2,
+        "async_pool_size": 200,
+        "process_memory_mib": None,
         "stop_grace_seconds": 8.0,
     }
 

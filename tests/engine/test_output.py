@@ -1,5 +1,7 @@
 """What a run prints becomes bounded lines, however it is written."""
 
+import threading
+import tracemalloc
 from contextvars import copy_context
 
 import pytest
@@ -140,3 +142,26 @@ def test_a_run_prints_to_its_own_output_and_nobody_else_does(printer: Printer) -
 
     assert copy_context().run(run) is printer.output
     assert current_output.get() is None
+
+
+def test_threads_of_one_run_complete_their_own_lines(printer: Printer) -> None:
+    printer.print("mine ")
+    thread = threading.Thread(target=printer.print, args=("theirs", "\n", "left"))
+    thread.start()
+    thread.join()
+    printer.print("again", "\n")
+    printer.output.close()
+
+    assert printer.taken() == ["theirs", "mine again", "left"]
+
+
+def test_a_huge_text_of_short_lines_takes_no_memory_beyond_itself() -> None:
+    output = RunOutput(lambda _stream, _line: None)
+    text = "short\n" * 300_000
+
+    tracemalloc.start()
+    output.write("stdout", text)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < len(text)

@@ -530,7 +530,7 @@ def crash(node: Node) -> None:
     """End the node's timer without a word to the store; a run that is going can no longer report."""
     node._agenda.stop()
     node.scheduler._recorder.put = lambda outcome: None  # type: ignore[method-assign]  # a dead process
-    node.scheduler._runner._run_path._deliver = lambda outcome: None
+    node.scheduler._runner.lanes._run_path._deliver = lambda outcome: None
 
 
 def test_stopping_gives_runs_their_grace_and_records_what_is_left_as_lost(store: SqlStore) -> None:

@@ -81,7 +81,7 @@ def indexes(database: Engine) -> set[tuple[Any, ...]]:
         "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
         if database.dialect.name == "sqlite"
         else "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() "
-        "AND tablename <> 'calendars'"
+        "AND tablename NOT IN ('calendars', 'run_logs')"
     )
     with database.connect() as connection:
         return {tuple(row) for row in connection.exec_driver_sql(question)}

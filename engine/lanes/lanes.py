@@ -1,0 +1,82 @@
+"""The three lanes together: which run goes where, started when there is something for them."""
+
+import threading
+from collections.abc import Mapping
+
+from engine.lanes.drivers import Driver, LoopDriver, ProcessDriver, ThreadDriver
+from engine.lanes.loop_lane import LoopLane
+from engine.lanes.process_lane import ProcessLane
+from engine.limits import LANE_SECONDS_AT_STOP
+from engine.nouns import Assignment
+from engine.ports import Clock
+from engine.run_path import RunPath
+from registry import JobFunction, Lane
+
+
+class Lanes:
+    """Starts runs, each in the lane of its function. May be used from any thread.
+
+    Worker processes and the loop of coroutines are there only if some function needs them.
+    """
+
+    def __init__(
+        self,
+        *,
+        run_path: RunPath,
+        functions: Mapping[str, JobFunction],
+        clock: Clock,
+        permits: Mapping[Lane, int],
+        memory_limit_bytes: int | None,
+    ) -> None:
+        self._run_path = run_path
+        self._functions = functions
+        self._clock = clock
+        self._permits = permits
+        self._memory_limit_bytes = memory_limit_bytes
+        # Held while a lane starts, against law 5: a second run of a lane must not start it a second time.
+        self._lock = threading.Lock()
+        self._is_stopped = False
+        self.loop: LoopLane | None = None
+        self.processes: ProcessLane | None = None
+        self.threads = ThreadDriver(run_path, threads=permits[Lane.THREAD])
+        self._drivers: dict[Lane, Driver] = {Lane.THREAD: self.threads}
+
+    def start_ahead(self) -> None:
+        """Start the lanes that registered functions need, so that no first run waits for its lane."""
+        for lane in {function.lane for function in self._functions.values()}:
+            self._driver(lane)
+
+    def start(self, assignment: Assignment) -> None:
+        """Hand the run to its lane; raises if that does not take it."""
+        self._driver(self._run_path.function_of(assignment).lane).start(assignment)
+
+    def stop(self) -> None:
+        """End what can be ended."""
+        with self._lock:
+            self._is_stopped = True
+            drivers = list(self._drivers.values())
+        for driver in drivers:
+            driver.stop(LANE_SECONDS_AT_STOP)
+
+    def _driver(self, lane: Lane) -> Driver:
+        with self._lock:
+            if lane not in self._drivers:
+                if self._is_stopped:
+                    raise RuntimeError(f"the lane {lane} is not started any more")
+                self._drivers[lane] = self._new_process_driver() if lane is Lane.PROCESS else self._new_loop_driver()
+            return self._drivers[lane]
+
+    def _new_loop_driver(self) -> LoopDriver:
+        self.loop = LoopLane(clock=self._clock)
+        self.loop.start()
+        return LoopDriver(self._run_path, self.loop)
+
+    def _new_process_driver(self) -> ProcessDriver:
+        modules = {function.call.__module__ for function in self._functions.values() if function.lane is Lane.PROCESS}
+        self.processes = ProcessLane(
+            workers=self._permits[Lane.PROCESS],
+            memory_limit_bytes=self._memory_limit_bytes,
+            modules=tuple(sorted(modules)),
+        )
+        self.processes.start()
+        return ProcessDriver(self._run_path, self.processes)
