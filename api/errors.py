@@ -24,6 +24,7 @@ from engine.errors import (
     CalendarNotFound,
     EverythingPaused,
     InvalidMetadata,
+    InvalidPause,
     InvalidSchedule,
     InvalidStatus,
     JobNotFound,
@@ -80,6 +81,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     TooManyDates: Answer(422, "The calendar would have too many dates"),
     InvalidICalendar: Answer(422, "The iCalendar text cannot be taken"),
     InvalidStatus: Answer(422, "The status cannot be set"),
+    InvalidPause: Answer(422, "The pause would be over already"),
     InvalidMetadata: Answer(422, "The metadata does not fit the function"),
     PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
     TooManyStreams: Answer(503, "Too many logs are followed", retry_after_seconds=5),
@@ -141,6 +143,8 @@ async def _detail(request: Request, error: Exception) -> list[dict[str, Any]] | 
         return faults([await _field_fault(request, error.field, kind="invalid_schedule", message=str(error))])
     if isinstance(error, InvalidStatus):
         return faults([await _field_fault(request, "status", kind="invalid_status", message=str(error))])
+    if isinstance(error, InvalidPause):
+        return faults([await _field_fault(request, "until", kind="invalid_pause", message=str(error))])
     if isinstance(error, InvalidMetadata):
         return faults(map(_metadata_fault, error.faults))
     if isinstance(error, TooManyDates):
@@ -164,6 +168,6 @@ async def _field_fault(request: Request, field: str, *, kind: str, message: str)
 
 
 async def _given(request: Request, field: str) -> Any:
-    # A route that takes a body has read it by now, found it to be an object, and left it with the request.
-    has_body = getattr(request.scope["route"], "body_field", None) is not None
-    return (await request.json()).get(field) if has_body else None
+    # A route that takes a body has read it by now, found it to be an object or left out, and kept it with the request.
+    takes_body = getattr(request.scope["route"], "body_field", None) is not None
+    return (await request.json()).get(field) if takes_body and await request.body() else None

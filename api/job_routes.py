@@ -9,13 +9,13 @@ from fastapi.openapi.models import Example
 
 from api.errors import CREATING, documented
 from api.job_stream import all_jobs
+from api.job_views import view_of
 from api.previews import PreviewView, preview_answer
 from api.refusals import InvalidJobId, NotConfirmed
 from api.requests import CHANGE, CRON_JOB, INTERVAL_JOB, JobCreate, JobUpdate
 from api.responses import AllDeletedView, DeletedView, JobView
-from api.service import DryRun, JobId, Service, TheService, require_confirmation
-from engine.errors import InvalidSchedule, JobNotFound, StoreUnavailable
-from engine.nouns import Job
+from api.service import DryRun, JobId, TheService, require_confirmation
+from engine.errors import JobNotFound, StoreUnavailable
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -54,13 +54,13 @@ def create_job(body: WholeJob, service: TheService, dry_run: DryRun = False) -> 
     """An active job is scheduled at once; a paused one is stored."""
     if dry_run:
         return preview_answer(service.scheduler.forecast.of_creation(body.draft()))
-    return _view(service, service.scheduler.create_job(body.draft()))
+    return view_of(service, service.scheduler.create_job(body.draft()))
 
 
 @router.get("", response_model=list[JobView], summary="List all jobs", responses=documented(StoreUnavailable))
 def list_jobs(service: TheService) -> Response:
     """Every job, oldest first, in one array."""
-    return all_jobs(service.store, view=partial(_view, service))
+    return all_jobs(service.store, view=partial(view_of, service))
 
 
 @router.get("/{job_id}", summary="Get a job", responses=documented(*KNOWN, StoreUnavailable))
@@ -69,7 +69,7 @@ def get_job(job_id: JobId, service: TheService) -> JobView:
     job = service.store.job(job_id)
     if job is None:
         raise JobNotFound
-    return _view(service, job)
+    return view_of(service, job)
 
 
 @router.put(
@@ -82,7 +82,7 @@ def replace_job(job_id: JobId, body: WholeJob, service: TheService, dry_run: Dry
     """What is not named gets its default. An interval that stays the same keeps its grid."""
     if dry_run:
         return preview_answer(service.scheduler.forecast.of_replacement(job_id, body.draft()))
-    return _view(service, service.scheduler.replace_job(job_id, body.draft()))
+    return view_of(service, service.scheduler.replace_job(job_id, body.draft()))
 
 
 @router.patch(
@@ -95,23 +95,7 @@ def change_job(job_id: JobId, body: ChangedFields, service: TheService, dry_run:
     """Only what is named changes. One kind of schedule clears the others."""
     if dry_run:
         return preview_answer(service.scheduler.forecast.of_change(job_id, body.change()))
-    return _view(service, service.scheduler.change_job(job_id, body.change()))
-
-
-@router.post("/{job_id}/pause", summary="Pause a job", responses=documented(*KNOWN, StoreUnavailable))
-def pause_job(job_id: JobId, service: TheService) -> JobView:
-    """It is kept, and does not run until it is resumed."""
-    return _view(service, service.scheduler.pause_job(job_id))
-
-
-@router.post(
-    "/{job_id}/resume",
-    summary="Resume a job",
-    responses=documented(*KNOWN, InvalidSchedule, StoreUnavailable),
-)
-def resume_job(job_id: JobId, service: TheService) -> JobView:
-    """Its next slot is the first one from now on."""
-    return _view(service, service.scheduler.resume_job(job_id))
+    return view_of(service, service.scheduler.change_job(job_id, body.change()))
 
 
 @router.delete(
@@ -136,11 +120,3 @@ def delete_all_jobs(service: TheService) -> AllDeletedView:
     """Their runs are kept."""
     deleted = service.scheduler.delete_all_jobs()
     return AllDeletedView(message="All jobs deleted successfully", deleted_count=deleted)
-
-
-def _view(service: Service, job: Job) -> JobView:
-    return JobView.of(
-        job,
-        orphaned=service.scheduler.is_orphaned(job),
-        metadata_error=service.scheduler.metadata_error(job),
-    )

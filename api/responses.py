@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from api.pauses import PauseView
+from engine.cancellation import Cancelled
 from engine.captured_log import CapturedLog, LogLine, Stream
 from engine.nouns import Job, JobStatus, Run, RunError, RunState, Trigger
 from engine.policies import POLICY_NAMES, MisfirePolicy, OverlapPolicy, Policies
@@ -56,6 +58,8 @@ class JobView(BaseModel):
     orphaned: bool
     metadata_error: str | None
     run_count: int
+    consecutive_failures: int
+    pause: PauseView | None
     last_run_at: datetime | None
     next_run_at: datetime | None
     created_at: datetime
@@ -87,6 +91,8 @@ class JobView(BaseModel):
             orphaned=orphaned,
             metadata_error=metadata_error,
             run_count=job.run_count,
+            consecutive_failures=job.consecutive_failures,
+            pause=None if job.pause is None else PauseView.of(job.pause),
             last_run_at=job.last_run_at,
             next_run_at=job.next_run_at,
             created_at=job.created_at,
@@ -117,8 +123,26 @@ class RunErrorView(BaseModel):
         return cls(type=error.type, message=error.message, traceback=error.traceback)
 
 
+class AttemptView(BaseModel):
+    """An earlier attempt of a run, and how it ended."""
+
+    number: int
+    state: RunState
+    started_at: datetime | None
+    finished_at: datetime
+    duration_ms: float | None
+    error_type: str | None
+    error_message: str | None
+    reason: str | None
+
+
 class RunView(BaseModel):
-    """A run; or, skipped and missed, why there was none. A missed row stands for `slot_count` slots."""
+    """A run; or, skipped and missed, why there was none.
+
+    A missed row, and a skipped one, may stand for `slot_count` slots. `attempt` is the latest one, to which times,
+    error and result belong. `due_at` is when a waiting run may start. `cancel_reason` is there once it is to end.
+    `is_stuck`: the run is over, and what it called has not returned.
+    """
 
     id: UUID
     job_id: UUID
@@ -137,6 +161,12 @@ class RunView(BaseModel):
     node: UUID
     slot_count: int
     last_scheduled_for: datetime | None
+    earlier_attempts: list[AttemptView]
+    due_at: datetime | None
+    cancel_reason: str | None
+    is_stuck: bool
+    concurrency_key: str | None
+    backfill_id: UUID | None
 
     @classmethod
     def of(cls, run: Run) -> Self:
@@ -159,7 +189,32 @@ class RunView(BaseModel):
             node=run.node,
             slot_count=run.slot_count,
             last_scheduled_for=run.last_scheduled_for,
+            earlier_attempts=[AttemptView(**asdict(attempt)) for attempt in run.earlier_attempts],
+            due_at=run.due_at,
+            cancel_reason=run.cancel_reason,
+            is_stuck=run.is_stuck,
+            concurrency_key=run.concurrency_key,
+            backfill_id=run.backfill_id,
         )
+
+
+class CancelledView(BaseModel):
+    """What a cancellation came to. `cancelled`: the run has ended; otherwise it was asked to, and goes on until its
+    function returns."""
+
+    cancelled: bool
+    message: str
+    run: RunView
+
+    @classmethod
+    def of(cls, cancelled: Cancelled) -> Self:
+        """As clients see it."""
+        run = cancelled.run
+        if cancelled.has_ended:
+            message = f"Run {run.id} has ended: it is {run.state}"
+        else:
+            message = f"Run {run.id} was asked to end: it goes on until its function looks at run.cancelled and returns"
+        return cls(cancelled=cancelled.has_ended, message=message, run=RunView.of(run))
 
 
 class LogLineView(BaseModel):

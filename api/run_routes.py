@@ -1,27 +1,31 @@
 """The routes of runs: what happened, and one more run now."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import documented
 from api.refusals import InvalidJobId, InvalidRunId
-from api.responses import RunView
+from api.responses import CancelledView, RunView
 from api.run_pages import RunPage, WantedPage, next_link
 from api.service import JobId, RunId, Service, TheService, WantedJobId
 from engine.errors import (
+    EverythingPaused,
     JobNotFound,
     NotScheduling,
     PoolFull,
     RunInTheWay,
+    RunIsOver,
     RunNotFound,
     StoreUnavailable,
     UnknownFunction,
 )
 
 router = APIRouter(tags=["runs"])
+
+Force = Annotated[bool, Query(description="Run it although another run is in its way, or everything is paused")]
 
 LINKED: dict[int | str, dict[str, Any]] = {
     200: {
@@ -40,12 +44,38 @@ LINKED: dict[int | str, dict[str, Any]] = {
     "/jobs/{job_id}/run",
     summary="Run a job now",
     responses=documented(
-        InvalidJobId, UnknownFunction, JobNotFound, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable
+        InvalidJobId,
+        UnknownFunction,
+        JobNotFound,
+        RunInTheWay,
+        EverythingPaused,
+        RequestValidationError,
+        PoolFull,
+        NotScheduling,
+        StoreUnavailable,
     ),
 )
-def run_job_now(job_id: JobId, service: TheService) -> RunView:
-    """One manual run, whatever the job's status; its schedule stays as it is."""
-    return RunView.of(service.scheduler.run_now(job_id))
+def run_job_now(job_id: JobId, service: TheService, force: Force = False) -> RunView:
+    """One manual run, whatever the job's status; its schedule stays as it is.
+
+    Where a slot could not start now, because of the overlap policy, of a concurrency key, or because everything is
+    paused, neither does it, unless it is forced.
+    """
+    return RunView.of(service.scheduler.run_now(job_id, is_forced=force))
+
+
+@router.post(
+    "/runs/{run_id}/cancel",
+    summary="Cancel a run",
+    responses=documented(InvalidRunId, RunNotFound, RunIsOver, StoreUnavailable),
+)
+def cancel_run(run_id: RunId, service: TheService) -> CancelledView:
+    """Answers what really happened: whether the run has ended, or was only asked to.
+
+    A run that waits ends at once, one in a worker process is killed, a coroutine is cancelled; a function in a thread
+    has to look at `run.cancelled`.
+    """
+    return CancelledView.of(service.scheduler.cancellation.cancel(run_id))
 
 
 @router.get(

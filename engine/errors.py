@@ -8,6 +8,7 @@ SchedulerError
 │   ├── InvalidSchedule
 │   │   └── UnknownCalendar
 │   ├── InvalidStatus
+│   ├── InvalidPause
 │   ├── InvalidMetadata
 │   ├── RunInTheWay
 │   ├── RunIsOver
@@ -89,6 +90,16 @@ class InvalidMetadata(RequestRefused):
     def __init__(self, function_name: str, summary: str, *, faults: Sequence[MetadataFault]) -> None:
         super().__init__(f'job_metadata does not fit function "{function_name}": {summary}')
         self.faults = tuple(faults)
+
+
+class InvalidPause(RequestRefused):
+    """A pause that would be over already."""
+
+    def __init__(self, until: datetime, now: datetime) -> None:
+        super().__init__(
+            f"until is {until:%Y-%m-%dT%H:%M:%SZ}, which is past at {now:%Y-%m-%dT%H:%M:%SZ}: "
+            "an instant to come is wanted"
+        )
 
 
 class RunInTheWay(RequestRefused):

@@ -9,7 +9,7 @@ import structlog
 from engine.agenda import Agenda
 from engine.editor import Editor
 from engine.edits import resumed
-from engine.errors import JobNotFound
+from engine.errors import InvalidPause, JobNotFound
 from engine.gate import StartGate
 from engine.limits import MAX_CRASHES
 from engine.nouns import Advance, BadStreak, Job, JobStatus, Pause
@@ -43,8 +43,13 @@ class Pausing:
             log.warning("everything is paused", since=as_text(pause.at), by=pause.by, note=pause.note)
 
     def pause_all(self, *, until: datetime | None, by: str | None, note: str | None) -> Pause:
-        """Start nothing from now on; once this returns, no run starts. A second pause takes the place of the first."""
-        pause = Pause(self._clock.now(), until, by, note)
+        """Start nothing from now on; once this returns, no run starts. A second pause takes the place of the first.
+
+        Raises InvalidPause and StoreUnavailable.
+        """
+        now = self._clock.now()
+        _refuse_past(until, now)
+        pause = Pause(now, until, by, note)
         self._store.begin_global_pause(pause)
         self._hold(pause)
         log.warning("everything paused", until=None if until is None else as_text(until), by=by, note=note)
@@ -80,10 +85,13 @@ class Pausing:
     ) -> Job:
         """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand from now on.
 
-        Pausing a paused job changes until, by and note if any of them is given. Raises JobNotFound, StoreUnavailable.
+        Pausing a paused job changes until, by and note if any of them is given.
+
+        Raises JobNotFound, InvalidPause, StoreUnavailable.
         """
 
         def edit(job: Job, now: datetime) -> Job:
+            _refuse_past(until, now)
             is_paused = job.status is JobStatus.PAUSED
             if is_paused and until is None and by is None and note is None:
                 return job
@@ -147,3 +155,8 @@ class Pausing:
         schedule = schedule_of(job, self._editor.calendars_of(job.timing))
         last = missed.last_scheduled_for
         return Advance(job.id, job.version, following(schedule, last), last, run=None, missed=missed)
+
+
+def _refuse_past(until: datetime | None, now: datetime) -> None:
+    if until is not None and until <= now:
+        raise InvalidPause(until, now)

@@ -34,9 +34,13 @@ DOCUMENTED = {
     "change_job": {200, 400, 404, 413, 422, 503},
     "delete_job": {200, 400, 404, 422, 503},
     "delete_all_jobs": {200, 400, 422, 503},
-    "pause_job": {200, 400, 404, 503},
-    "resume_job": {200, 400, 404, 422, 503},
-    "run_job_now": {200, 400, 404, 409, 503},
+    "pause_job": {200, 400, 404, 413, 422, 503},
+    "resume_job": {200, 400, 404, 413, 422, 503},
+    "pause_everything": {200, 400, 413, 422, 503},
+    "resume_everything": {200, 400, 413, 422, 503},
+    "get_pause": {200},
+    "run_job_now": {200, 400, 404, 409, 422, 503},
+    "cancel_run": {200, 400, 404, 409, 503},
     "list_runs_of_job": {200, 400, 404, 422, 503},
     "list_runs": {200, 400, 422, 503},
     "get_run": {200, 400, 404, 503},
@@ -189,7 +193,7 @@ def test_whatever_is_sent_the_answer_is_as_documented(
     if mode is GenerationMode.POSITIVE:
         assert {name for name, status in seen if status == 200} == {
             f"{method.upper()} {path}" for path, methods in schema.raw_schema["paths"].items() for method in methods
-        } - {"GET /runs/{run_id}", "GET /runs/{run_id}/logs"}
+        } - {"GET /runs/{run_id}", "GET /runs/{run_id}/logs", "POST /runs/{run_id}/cancel"}
 
 
 def make_sensible(case: Case[Any], client: TestClient) -> None:

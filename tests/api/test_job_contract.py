@@ -133,7 +133,8 @@ def test_patch_changes_only_what_it_names(client: TestClient) -> None:
     response = client.patch(f"/jobs/{job['id']}", json={"interval_seconds": 15, "status": "paused"})
 
     assert response.status_code == 200
-    changed = {"interval_seconds": 15, "status": "paused", "next_run_at": None}
+    pause = {"at": "2026-01-01T12:00:00Z", "until": None, "by": None, "note": None, "reason": None}
+    changed = {"interval_seconds": 15, "status": "paused", "next_run_at": None, "pause": pause}
     assert response.json() == job | changed
 
 
@@ -200,7 +201,8 @@ def test_pause_and_resume_answer_with_the_job(client: TestClient) -> None:
     resumed = client.post(f"/jobs/{job['id']}/resume")
 
     assert (paused.status_code, resumed.status_code) == (200, 200)
-    assert paused.json() == job | {"status": "paused", "next_run_at": None}
+    pause = {"at": "2026-01-01T12:00:00Z", "until": None, "by": None, "note": None, "reason": None}
+    assert paused.json() == job | {"status": "paused", "next_run_at": None, "pause": pause}
     assert resumed.json() == job
 
 

@@ -11,6 +11,7 @@ from tests.fakes import Latch, Node
 RUN_FIELDS = {
     *("id", "job_id", "function_name", "trigger", "scheduled_for", "started_at", "finished_at", "state", "attempt"),
     *("lateness_ms", "duration_ms", "error", "result", "reason", "node", "slot_count", "last_scheduled_for"),
+    *("earlier_attempts", "due_at", "cancel_reason", "is_stuck", "concurrency_key", "backfill_id"),
 }
 
 
@@ -39,6 +40,12 @@ def test_a_run_shows_all_there_is_to_know(client: TestClient, node: Node) -> Non
         "node": str(node.scheduler.node),
         "slot_count": 1,
         "last_scheduled_for": None,
+        "earlier_attempts": [],
+        "due_at": None,
+        "cancel_reason": None,
+        "is_stuck": False,
+        "concurrency_key": None,
+        "backfill_id": None,
     }
     assert run == expected | {"id": run["id"]}
     assert client.get(f"/runs/{run['id']}").json() == run
