@@ -473,8 +473,9 @@ def test_importing_the_registry_and_registering_plain_functions_imports_no_pydan
 
 def test_the_example_of_the_documentation_does_what_is_said(known: FunctionRegistry) -> None:
     text = (Path(__file__).parents[2] / "docs/functions.md").read_text("utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    exec(example, {"__name__": "custom"})
+    examples = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    for example in examples:
+        exec(example, {"__name__": "custom"})
     function = known["write_report"]
     assert function.metadata_type is not None
 
