@@ -9,7 +9,7 @@ import structlog
 from engine.agenda import Agenda
 from engine.editor import Editor
 from engine.edits import resumed
-from engine.errors import InvalidPause, JobNotFound
+from engine.errors import InvalidPause, InvalidSchedule, JobNotFound
 from engine.gate import StartGate
 from engine.limits import MAX_CRASHES
 from engine.nouns import Advance, BadStreak, Job, JobStatus, Pause
@@ -115,6 +115,16 @@ class Pausing:
 
         return self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
 
+    def end(self, job_id: UUID) -> None:
+        """The time of a job's pause has come: resume it; a job that has no slot left by now is completed."""
+        try:
+            self.resume(job_id)
+        except JobNotFound:
+            return
+        except InvalidSchedule as error:
+            log.warning("job completed in its pause", job_id=str(job_id), reason=str(error))
+            self._editor.edit(job_id, _completed, event="job resumed")
+
     def look_at_streak(self, streak: BadStreak) -> None:
         """Pause a job that has ended badly too often in a row, or has crashed its process again and again."""
         job = self._store.job(streak.job_id)
@@ -155,6 +165,14 @@ class Pausing:
         schedule = schedule_of(job, self._editor.calendars_of(job.timing))
         last = missed.last_scheduled_for
         return Advance(job.id, job.version, following(schedule, last), last, run=None, missed=missed)
+
+
+def _completed(job: Job, now: datetime) -> Job:
+    if job.status is not JobStatus.PAUSED:
+        return job
+    return replace(
+        job, status=JobStatus.COMPLETED, pause=None, next_run_at=None, version=job.version + 1, updated_at=now
+    )
 
 
 def _refuse_past(until: datetime | None, now: datetime) -> None:

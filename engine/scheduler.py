@@ -254,7 +254,7 @@ class Scheduler:
             node=self.node,
             new_id=self._new_id,
             start=self._runner.start,
-            resume=self.pausing.resume,
+            resume=self.pausing.end,
             supersede=self.cancellation.supersede,
         )
 

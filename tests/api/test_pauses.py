@@ -161,3 +161,15 @@ def test_the_pause_of_everything_outlives_the_process(client: TestClient, node: 
         assert after.scheduler.pausing.current is not None
         assert after.scheduler.pausing.current.note == "move"
         assert states(client, job) == []
+
+
+def test_a_job_whose_last_slot_passes_in_its_pause_is_completed_when_that_ends(client: TestClient, node: Node) -> None:
+    job = create(client, end_at="2026-01-01T12:00:30Z")
+    other = create(client)
+    client.post(f"/jobs/{job['id']}/pause", json={"until": "2026-01-01T12:01:00Z"})
+
+    node.advance(70)
+
+    ended = client.get(f"/jobs/{job['id']}").json()
+    assert (ended["status"], ended["pause"], ended["next_run_at"]) == ("completed", None, None)
+    assert states(client, other) == ["succeeded"] * 7
