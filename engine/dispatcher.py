@@ -195,10 +195,16 @@ class Dispatcher:
         until = None if job.pause is None else job.pause.until
         if until is None:
             return
-        if until <= now:
+        if until > now:
+            self._agenda.push(hint_of(job))
+            return
+        # Raises nothing: permits of this batch are given back already, and would be a second time.
+        try:
             self._resume(job.id)
-        else:
-            self._agenda.push(DueHint(job.id, until, job.version))
+        except StoreUnavailable:
+            self._agenda.push_later(job.id, LOST_CLAIM_RETRY_SECONDS)
+        except Exception as error:  # noqa: BLE001 - one job of many: its schedule cannot be read any more
+            self._put_off(job.id, "job unreadable", error)
 
     def _refusal(self, job: Job) -> str | None:
         if job.function_name in self._functions:

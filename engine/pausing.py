@@ -116,14 +116,17 @@ class Pausing:
         return self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
 
     def end(self, job_id: UUID) -> None:
-        """The time of a job's pause has come: resume it; a job that has no slot left by now is completed."""
+        """The time of a job's pause has come: resume it; a job that has no slot left by now is completed.
+
+        Raises InvalidSchedule if its schedule cannot be read any more, and StoreUnavailable.
+        """
         try:
             self.resume(job_id)
         except JobNotFound:
             return
         except InvalidSchedule as error:
+            self._editor.edit(job_id, self._completed, event="job resumed")
             log.warning("job completed in its pause", job_id=str(job_id), reason=str(error))
-            self._editor.edit(job_id, _completed, event="job resumed")
 
     def look_at_streak(self, streak: BadStreak) -> None:
         """Pause a job that has ended badly too often in a row, or has crashed its process again and again."""
@@ -142,6 +145,15 @@ class Pausing:
         except JobNotFound:
             return
         log.error("job paused by itself", job_id=str(job.id), name=job.name, reason=reason)
+
+    def _completed(self, job: Job, now: datetime) -> Job:
+        if job.status is not JobStatus.PAUSED:
+            return job
+        # One that only cannot be read, of a zone that is gone, say, is not over: this raises then.
+        schedule_of(job, self._editor.calendars_of(job.timing))
+        return replace(
+            job, status=JobStatus.COMPLETED, pause=None, next_run_at=None, version=job.version + 1, updated_at=now
+        )
 
     def _hold(self, pause: Pause) -> None:
         self.current = pause
@@ -165,14 +177,6 @@ class Pausing:
         schedule = schedule_of(job, self._editor.calendars_of(job.timing))
         last = missed.last_scheduled_for
         return Advance(job.id, job.version, following(schedule, last), last, run=None, missed=missed)
-
-
-def _completed(job: Job, now: datetime) -> Job:
-    if job.status is not JobStatus.PAUSED:
-        return job
-    return replace(
-        job, status=JobStatus.COMPLETED, pause=None, next_run_at=None, version=job.version + 1, updated_at=now
-    )
 
 
 def _refuse_past(until: datetime | None, now: datetime) -> None:
