@@ -103,6 +103,9 @@ class WaitingRuns:
                 self._agenda.give_back(taken.lane)
             elif run.function_name not in self._functions:
                 self._agenda.give_back(taken.lane)
+                if run.backfill_id is not None:
+                    # No later slot takes its place: it waits for the start that finds the function again (law 12).
+                    continue
                 self._skip(run, f"function {run.function_name} is not registered")
             elif (lane := self._agenda.lane_of(taken.hint)) is taken.lane or self._agenda.exchange(taken, lane):
                 candidates.append(Candidate(run, job, taken.hint, lane))
