@@ -26,7 +26,7 @@ from engine.requests import CalendarDraft, JobChange
 from engine.timing import OnExcluded
 from registry import RunContext
 from store import SqlStore
-from tests.engine.interference import Interference, away, once
+from tests.engine.interference import Interference, away, fails, once
 from tests.engine.test_scheduler import crash
 from tests.fakes import NOON, Latch, Node, running
 
@@ -705,3 +705,13 @@ def test_an_edit_while_a_backfill_is_going_does_not_hold_it(node: Node, latch: L
     node.settle()
 
     assert states_of(node, backfill_id) == ["succeeded"] * 2
+
+
+def test_a_waiting_run_comes_up_again_after_a_mistake_in_its_claim(store: SqlStore) -> None:
+    shaky = Interference(store)
+    shaky.before["start_waiting"] = once(fails(ValueError("a mistake")))
+    with running(Node(shaky)) as node:
+        backfill_id = backfill(node, hourly(node), 2)
+        node.advance(120)
+
+        assert states_of(node, backfill_id) == ["succeeded"] * 2
