@@ -168,7 +168,7 @@ class Backfilling:
 def _nothing_to_run(found: BackfillSlots) -> InvalidBackfill:
     if found.excluded_count:
         return InvalidBackfill("from", f"all {found.excluded_count} slots of the range are on days off: none would run")
-    return InvalidBackfill("from", "the job has no slot from from to to: a range with at least one is wanted")
+    return InvalidBackfill("from", "the job has no slot in this range: a range with at least one is wanted")
 
 
 def _keys(backfill: Backfill) -> dict[str, str]:

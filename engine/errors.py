@@ -156,9 +156,7 @@ class BackfillTooLarge(InvalidBackfill):
     def __init__(self, count: int, *, is_exact: bool, limit: int, has_days_off: bool = False) -> None:
         found = f"{count} slots" if is_exact else f"at least {count} slots"
         off = ", those on days off included" if has_days_off else ""
-        super().__init__(
-            "from", f"the job has {found} from from to to{off}: at most {limit} are wanted in one backfill"
-        )
+        super().__init__("from", f"the job has {found} in this range{off}: at most {limit} are wanted in one backfill")
 
 
 class CalendarNotFound(RequestRefused):
