@@ -15,6 +15,7 @@ TAGS = [
     {"name": "schedules", "description": "What a schedule will do"},
     {"name": "calendars", "description": "The days on which jobs do not run"},
     {"name": "runs", "description": "What ran, and how it went"},
+    {"name": "backfills", "description": "Making up for slots that are past"},
     {"name": "functions", "description": "What jobs may name"},
     {"name": "service", "description": "How the service is"},
 ]

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from api.error_bodies import ErrorView, ValidationErrorView, faults, safe_text
 from api.refusals import (
     BodyTooLarge,
+    InvalidBackfillId,
     InvalidICalendar,
     InvalidJobId,
     InvalidRunId,
@@ -19,10 +20,14 @@ from api.refusals import (
     UnreadableBody,
 )
 from engine.errors import (
+    BackfillIsOver,
+    BackfillNotFound,
+    BackfillTooLarge,
     CalendarExists,
     CalendarInUse,
     CalendarNotFound,
     EverythingPaused,
+    InvalidBackfill,
     InvalidMetadata,
     InvalidPause,
     InvalidSchedule,
@@ -34,6 +39,7 @@ from engine.errors import (
     RunIsOver,
     RunNotFound,
     StoreUnavailable,
+    TooManyBackfills,
     TooManyCalendars,
     TooManyDates,
     UnknownCalendar,
@@ -62,15 +68,19 @@ class Answer:
 ANSWERS: dict[type[Exception], Answer] = {
     InvalidJobId: Answer(400, "The job's id is no UUID"),
     InvalidRunId: Answer(400, "The run's id is no UUID"),
+    InvalidBackfillId: Answer(400, "The backfill's id is no UUID"),
     UnreadableBody: Answer(400, "The body is not UTF-8"),
     NotConfirmed: Answer(400, "?confirm=true is missing"),
     UnknownFunction: Answer(400, "No function of this name is registered"),
     JobNotFound: Answer(404, "No job has this id"),
     RunNotFound: Answer(404, "No run has this id"),
+    BackfillNotFound: Answer(404, "No backfill has this id"),
     CalendarNotFound: Answer(404, "No calendar has this name"),
     RunInTheWay: Answer(409, "A run of this job is still going"),
     RunIsOver: Answer(409, "The run has ended"),
     EverythingPaused: Answer(409, "Everything is paused"),
+    BackfillIsOver: Answer(409, "The backfill has ended"),
+    TooManyBackfills: Answer(409, "As many backfills of this job as may be are not over"),
     CalendarExists: Answer(409, "A calendar of this name exists"),
     CalendarInUse: Answer(409, "Jobs list this calendar"),
     TooManyCalendars: Answer(409, "As many calendars as may be are there"),
@@ -78,6 +88,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     RequestValidationError: Answer(422, "The request does not fit"),
     InvalidSchedule: Answer(422, "The schedule cannot be read, or never fires"),
     UnknownCalendar: Answer(422, "A calendar that is listed does not exist"),
+    InvalidBackfill: Answer(422, "The range cannot be made up for"),
+    BackfillTooLarge: Answer(422, "The range has too many slots"),
     TooManyDates: Answer(422, "The calendar would have too many dates"),
     InvalidICalendar: Answer(422, "The iCalendar text cannot be taken"),
     InvalidStatus: Answer(422, "The status cannot be set"),
@@ -141,6 +153,9 @@ async def _detail(request: Request, error: Exception) -> list[dict[str, Any]] | 
         return faults(error.errors())
     if isinstance(error, InvalidSchedule):
         return faults([await _field_fault(request, error.field, kind="invalid_schedule", message=str(error))])
+    if isinstance(error, InvalidBackfill):
+        kind = "backfill_too_large" if isinstance(error, BackfillTooLarge) else "invalid_backfill"
+        return faults([await _field_fault(request, error.field, kind=kind, message=str(error))])
     if isinstance(error, InvalidStatus):
         return faults([await _field_fault(request, "status", kind="invalid_status", message=str(error))])
     if isinstance(error, InvalidPause):

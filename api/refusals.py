@@ -20,6 +20,13 @@ class InvalidRunId(RequestRefused):
         super().__init__("Invalid run ID format")
 
 
+class InvalidBackfillId(RequestRefused):
+    """What should name a backfill is no UUID."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid backfill ID format")
+
+
 class NotConfirmed(RequestRefused):
     """A deletion that was not confirmed."""
 

@@ -12,8 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from api.fields import CALENDAR_NAME_PATTERN
 from api.open_streams import OpenStreams
 from api.refusals import InvalidJobId, InvalidRunId, NotConfirmed
+from engine.backfills import BackfillProgress
 from engine.calendars import Calendar
 from engine.captured_log import CapturedLog
+from engine.errors import RequestRefused
 from engine.limits import MAX_CALENDAR_NAME_LENGTH
 from engine.live_logs import LiveLogs
 from engine.nouns import Job, Run, RunState
@@ -50,6 +52,18 @@ class Reads(Protocol):
         """Whether any run of this job is kept."""
         ...
 
+    def backfill(self, backfill_id: UUID) -> BackfillProgress | None:
+        """The backfill of this id, and how far it has come."""
+        ...
+
+    def backfills_of(self, job_id: UUID, *, limit: int) -> Sequence[BackfillProgress]:
+        """The latest backfills of this job, newest first."""
+        ...
+
+    def runs_of_backfill(self, backfill_id: UUID, *, limit: int) -> Sequence[Run]:
+        """Its runs, the latest slot first."""
+        ...
+
     def calendar(self, name: str) -> Calendar | None:
         """The calendar of this name."""
         ...
@@ -83,7 +97,7 @@ async def _service(request: Request) -> Service:
 async def _job_id(
     job_id: Annotated[str, Path(description="The job's UUID", json_schema_extra={"format": "uuid"})],
 ) -> UUID:
-    return _parsed(job_id, InvalidJobId)
+    return parsed_id(job_id, InvalidJobId)
 
 
 async def _wanted_job_id(
@@ -91,19 +105,20 @@ async def _wanted_job_id(
         str | None, Query(description="Only runs of this job", json_schema_extra={"format": "uuid"})
     ] = None,
 ) -> UUID | None:
-    return None if job_id is None else _parsed(job_id, InvalidJobId)
+    return None if job_id is None else parsed_id(job_id, InvalidJobId)
 
 
 async def _run_id(
     run_id: Annotated[str, Path(description="The run's UUID", json_schema_extra={"format": "uuid"})],
 ) -> UUID:
-    return _parsed(run_id, InvalidRunId)
+    return parsed_id(run_id, InvalidRunId)
 
 
 _UUID = TypeAdapter(UUID)
 
 
-def _parsed(text: str, refusal: type[InvalidJobId | InvalidRunId]) -> UUID:
+def parsed_id(text: str, refusal: type[RequestRefused]) -> UUID:
+    """The id that the text names; raises `refusal`, which takes no arguments."""
     # Not UUID(text), which takes "0x1_2" for digits.
     try:
         return _UUID.validate_strings(text)

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from engine.agenda import Agenda, Taken
+from engine.backfills import hint_priority
 from engine.calendars import Calendars
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
@@ -313,7 +314,8 @@ def hint_of(job: Job, *, due_at: datetime | None = None, version: int | None = N
 def waiting_hint(run: Run, job: Job) -> DueHint:
     """When a run that waits may start."""
     due_at = run.due_at or run.scheduled_for
-    return DueHint(job.id, due_at, 0, run_id=run.id, function_name=run.function_name, priority=job.policies.priority)
+    priority = hint_priority(job.policies.priority, run.backfill_id)
+    return DueHint(job.id, due_at, 0, run_id=run.id, function_name=run.function_name, priority=priority)
 
 
 def log_passed_over(row: Run | None) -> None:

@@ -13,6 +13,11 @@ SchedulerError
 │   ├── RunInTheWay
 │   ├── RunIsOver
 │   ├── EverythingPaused
+│   ├── BackfillNotFound
+│   ├── BackfillIsOver
+│   ├── TooManyBackfills
+│   ├── InvalidBackfill
+│   │   └── BackfillTooLarge
 │   ├── CalendarNotFound
 │   ├── CalendarExists
 │   ├── CalendarInUse
@@ -125,6 +130,44 @@ class EverythingPaused(RequestRefused):
         super().__init__(
             f"Everything is paused{who} since {at:%Y-%m-%dT%H:%M:%SZ}: resume it, or run the job with force=true"
         )
+
+
+class BackfillNotFound(RequestRefused):
+    """No backfill has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("Backfill not found")
+
+
+class BackfillIsOver(RequestRefused):
+    """A backfill that is to be cancelled has ended."""
+
+    def __init__(self, backfill_id: UUID, state: str) -> None:
+        super().__init__(f"Backfill {backfill_id} is over: it is {state}")
+
+
+class TooManyBackfills(RequestRefused):
+    """As many backfills of the job as may be are not over yet."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"{limit} backfills of this job are not over, and no more may be: cancel one, or wait for one")
+
+
+class InvalidBackfill(RequestRefused):
+    """A range that cannot be made up for. `field` is the request's field that is at fault."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class BackfillTooLarge(InvalidBackfill):
+    """A range with more slots than one backfill may have."""
+
+    def __init__(self, count: int, *, is_exact: bool, limit: int, has_days_off: bool = False) -> None:
+        found = f"{count} slots" if is_exact else f"at least {count} slots"
+        off = ", those on days off included" if has_days_off else ""
+        super().__init__("from", f"the job has {found} in this range{off}: at most {limit} are wanted in one backfill")
 
 
 class CalendarNotFound(RequestRefused):

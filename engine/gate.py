@@ -117,9 +117,10 @@ class StartGate:
             return run_id in self._tickets
 
     def run_ids(self, job_id: UUID) -> set[UUID]:
-        """The runs of the job that are claimed and not yet recorded as ended."""
+        """The runs of the job that are claimed and not yet recorded as ended, without those of its backfills."""
         with self._lock:
-            return set(self._by_job.get(job_id, ()))
+            run_ids = self._by_job.get(job_id, ())
+            return {run_id for run_id in run_ids if self._tickets[run_id].assignment.run.backfill_id is None}
 
     def job_ids(self) -> set[UUID]:
         """The jobs of which a run is claimed and not yet recorded as ended."""

@@ -208,3 +208,21 @@ LANE_SECONDS_AT_STOP = 2.0
 
 MAX_LOOP_HELD_SECONDS = 10.0
 """When one coroutine has held the loop for longer, no other gets its turn: that is not ready."""
+
+MAX_BACKFILL_SLOTS = 1_000
+"""Slots that one backfill runs: so many runs are queued in one transaction."""
+
+MAX_BACKFILL_SLOTS_SEEN = 2_000
+"""Slots that are looked at for it, those on days off included: with jitter each costs some 0.4 ms."""
+
+MAX_BACKFILL_CONCURRENCY = 20
+"""Runs of one backfill that may go at once."""
+
+MAX_UNFINISHED_BACKFILLS = 20
+"""Backfills of one job that are not over."""
+
+MAX_LISTED_BACKFILLS = 100
+"""Backfills of one job in one answer, the newest."""
+
+BACKFILL_PRIORITY = -10_000
+"""Added to the priority of a job whose backfill waits for room: a week behind all slots, whatever they say."""

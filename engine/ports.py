@@ -9,6 +9,7 @@ from threading import Condition
 from typing import Protocol
 from uuid import UUID
 
+from engine.backfills import Backfill, BackfillEnding, BackfillProgress
 from engine.calendars import Calendar
 from engine.nouns import (
     Advance,
@@ -220,6 +221,19 @@ class Store(Protocol):
 
     def job_ids_listing(self, calendar_name: str) -> list[UUID]:
         """The jobs that list the calendar."""
+        ...
+
+    def add_backfill(self, backfill: Backfill, runs: Sequence[Run]) -> None:
+        """Keep a backfill with its runs, which wait. Raises JobNotFound and TooManyBackfills."""
+        ...
+
+    def cancel_backfill(
+        self, backfill_id: UUID, *, at: datetime, reason: str
+    ) -> tuple[BackfillEnding, BackfillProgress]:
+        """End those of its runs that wait, and write down of those that are running that they are to end.
+
+        Returns that, and how it stands after it. Raises BackfillNotFound and BackfillIsOver.
+        """
         ...
 
     def check(self) -> None:

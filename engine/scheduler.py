@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from engine.agenda import Agenda
+from engine.backfilling import Backfilling
 from engine.calendar_book import CalendarBook
 from engine.cancellation import Cancellation
 from engine.dispatcher import Dispatcher
@@ -86,6 +87,7 @@ class Scheduler:
         )
         self.pausing = Pausing(store=store, clock=clock, agenda=self._agenda, gate=self._gate, editor=self._editor)
         self._manual_runs = self._new_manual_runs()
+        self.backfilling = self._new_backfilling()
         self._timer = Timer(agenda=self._agenda, dispatcher=self._new_dispatcher(), pausing=self.pausing, clock=clock)
         self._health_check = self._new_health_check()
         self.forecast = Forecast(store=store, clock=clock, functions=functions)
@@ -227,6 +229,18 @@ class Scheduler:
             agenda=self._agenda,
             gate=self._gate,
             runner=self._runner,
+            node=self.node,
+            new_id=self._new_id,
+        )
+
+    def _new_backfilling(self) -> Backfilling:
+        return Backfilling(
+            store=self._store,
+            clock=self._clock,
+            agenda=self._agenda,
+            cancellation=self.cancellation,
+            pausing=self.pausing,
+            functions=self.functions,
             node=self.node,
             new_id=self._new_id,
         )

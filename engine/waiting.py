@@ -10,7 +10,7 @@ import structlog
 from engine.agenda import Agenda, Taken
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
-from engine.limits import LOST_CLAIM_RETRY_SECONDS
+from engine.limits import LOST_CLAIM_RETRY_SECONDS, MAX_QUARANTINE_SECONDS
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState, WaitingStart
 from engine.ports import Clock, Store
 from engine.recorder import Recorder
@@ -20,6 +20,7 @@ from registry import JobFunction, Lane
 log = structlog.get_logger("scheduler.timer")
 
 LOST_CLAIM_RETRY = timedelta(seconds=LOST_CLAIM_RETRY_SECONDS)
+MISTAKE_RETRY = timedelta(seconds=MAX_QUARANTINE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,9 @@ class WaitingRuns:
                 self._agenda.give_back(taken.lane)
             elif run.function_name not in self._functions:
                 self._agenda.give_back(taken.lane)
+                if run.backfill_id is not None:
+                    # No later slot takes its place: it waits for the start that finds the function again (law 12).
+                    continue
                 self._skip(run, f"function {run.function_name} is not registered")
             elif (lane := self._agenda.lane_of(taken.hint)) is taken.lane or self._agenda.exchange(taken, lane):
                 candidates.append(Candidate(run, job, taken.hint, lane))
@@ -121,8 +125,10 @@ class WaitingRuns:
             self._in_doubt.extend(candidates)
             raise
         except Exception:
+            # A mistake: certainly not written. They come up again, but not so soon that they hold all others.
             for each in candidates:
                 self._withdraw(each)
+                self._agenda.push(replace(each.hint, due_at=now + MISTAKE_RETRY))
             raise
         for each in candidates:
             self._conclude(each, found.get(each.run.id))

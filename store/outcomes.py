@@ -32,6 +32,7 @@ _STILL_RUNNING = (
         runs.c.trigger,
         runs.c.attempt,
         runs.c.earlier_attempts,
+        runs.c.cancel_reason,
         runs.c.concurrency_key,
         runs.c.backfill_id,
     )
@@ -87,7 +88,11 @@ _STARTED = (
 _NOT_STARTED = (
     update(jobs)
     .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
-    .values(last_run_at=select(func.max(runs.c.started_at)).where(runs.c.job_id == jobs.c.id).scalar_subquery())
+    .values(
+        last_run_at=select(func.max(runs.c.started_at))
+        .where(runs.c.job_id == jobs.c.id, runs.c.backfill_id.is_(None))
+        .scalar_subquery()
+    )
 )
 # Nor does it count for `max_runs`. A job that this run's claim completed as its last one stays completed all the same:
 # nothing would wake it here, and its slot has a row that says why there was no run. An edit takes it up again.
@@ -105,7 +110,10 @@ class Standing:
     crashes: int
 
     def after(self, outcome: Outcome, trigger: Trigger) -> "Standing":
-        """What one more outcome makes of it. Runs by hand, and backfills, count for the status only."""
+        """What one more outcome makes of it. Runs by hand count for the status only.
+
+        Those of a backfill, which make up for what was, do not even count for that; but for crashes they do.
+        """
         is_bad = outcome.state in BAD_ENDS
         has_ended = is_bad or outcome.state is RunState.SUCCEEDED
         failures, crashes = self.failures, self.crashes
@@ -115,7 +123,8 @@ class Standing:
             crashes += 1
         elif outcome.attempt_end in _CALLED:
             crashes = 0
-        return Standing(_status_after(self.status, outcome.state), failures, crashes)
+        status = self.status if trigger is Trigger.BACKFILL else _status_after(self.status, outcome.state)
+        return Standing(status, failures, crashes)
 
 
 _CALLED = frozenset({RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED})
@@ -148,28 +157,34 @@ def finish_runs(
     rows = connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}) if run_ids else ()
     running = {row.id: row for row in rows}
     applied = sorted((outcome for outcome in outcomes if outcome.run_id in running), key=lambda each: each.job_id)
-    applied = _without_futile_retries(connection, applied)
+    applied = _without_futile_retries(connection, applied, running)
     bad_streaks: list[BadStreak] = []
     if applied:
         connection.execute(_FINISH, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
         log_rows.keep_logs(connection, [(outcome.run_id, outcome.log) for outcome in applied])
         triggers = {run_id: row.trigger for run_id, row in running.items()}
         bad_streaks = _tell_jobs(connection, applied, triggers)
-        _tell_jobs_of_starts(connection, applied)
-        _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], triggers)
+        telling = [outcome for outcome in applied if triggers[outcome.run_id] is not Trigger.BACKFILL]
+        _tell_jobs_of_starts(connection, telling)
+        _take_back_starts(connection, [outcome for outcome in telling if outcome.undoes_claim], triggers)
     freed = [running[outcome.run_id] for outcome in applied]
     freed += connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]}).all() if overs else []
     return Finished(frozenset(run_ids - running.keys()), bad_streaks=tuple(bad_streaks)), Freed.by(freed)
 
 
-def _without_futile_retries(connection: Connection, applied: list[Outcome]) -> list[Outcome]:
-    """The same; the run of a job that was deleted meanwhile is not tried again."""
+def _without_futile_retries(
+    connection: Connection, applied: list[Outcome], running: Mapping[UUID, AnyRow]
+) -> list[Outcome]:
+    """The same; a run that was to end, or whose job was deleted meanwhile, is not tried again."""
     retried = {outcome.job_id for outcome in applied if outcome.state is RunState.RETRYING}
     if not retried:
         return applied
     existing = set(connection.execute(_EXISTING, {"job_ids": list(retried)}).scalars())
     return [
-        outcome if outcome.state is not RunState.RETRYING or outcome.job_id in existing else outcome.as_last()
+        outcome.as_last()
+        if outcome.state is RunState.RETRYING
+        and (outcome.job_id not in existing or running[outcome.run_id].cancel_reason is not None)
+        else outcome
         for outcome in applied
     ]
 

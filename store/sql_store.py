@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Engine, select
 
+from engine.backfills import Backfill, BackfillEnding, BackfillProgress
 from engine.calendars import Calendar
 from engine.captured_log import CapturedLog
 from engine.errors import StoreUnavailable
@@ -25,13 +26,16 @@ from engine.nouns import (
     RunState,
     WaitingStart,
 )
-from store import calendar_rows, claims, job_rows, log_rows, outcomes, pause_rows, run_rows, waiting_runs
+from store import backfill_rows, calendar_rows, claims, job_rows, log_rows, outcomes, pause_rows, run_rows, waiting_runs
 from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
 
 HINTS_PER_READ = 5_000
 """Due hints read in one transaction: a million jobs must not stand in memory, nor one read keep the log growing."""
+
+BACKFILLS_PER_READ = 100
+"""Backfills whose next runs are read in one transaction, with up to a thousand runs in each."""
 
 _ANYTHING = select(jobs.c.version).limit(1)
 
@@ -93,6 +97,7 @@ class SqlStore:
             version = None if dropping is None else dropping.job_version
             is_deleted = job_rows.delete_job(connection, job_id, at_version=version)
             if is_deleted:
+                backfill_rows.cancel_backfills_of_deleted(connection, job_id, at=at)
                 claims.end_all_waiting(connection, job_id, at=at)
                 run_rows.insert_runs(connection, [None if dropping is None else dropping.run])
             return is_deleted
@@ -100,6 +105,7 @@ class SqlStore:
     def delete_all_jobs(self, *, at: datetime, droppings: Collection[Dropping] = ()) -> list[UUID]:
         with self._writing() as connection:
             versions = job_rows.delete_all_jobs(connection)
+            backfill_rows.cancel_backfills_of_deleted(connection, None, at=at)
             claims.end_all_waiting(connection, None, at=at)
             fitting = [each.run for each in droppings if versions.get(each.run.job_id) == each.job_version]
             run_rows.insert_runs(connection, fitting)
@@ -187,8 +193,14 @@ class SqlStore:
                 hints = waiting_runs.page_of_waiting_hints(connection, after, HINTS_PER_READ)
             yield from hints
             if len(hints) < HINTS_PER_READ:
-                return
+                break
             after = hints[-1].run_id
+        with self._reading() as connection:
+            backfill_ids = backfill_rows.waiting_backfill_ids(connection)
+        for first in range(0, len(backfill_ids), BACKFILLS_PER_READ):
+            with self._reading() as connection:
+                hints = waiting_runs.hints_of_backfills(connection, backfill_ids[first : first + BACKFILLS_PER_READ])
+            yield from hints
 
     def waiting_hints_of(self, job_id: UUID) -> list[DueHint]:
         with self._reading() as connection:
@@ -255,6 +267,31 @@ class SqlStore:
     def job_ids_listing(self, calendar_name: str) -> list[UUID]:
         with self._reading() as connection:
             return [job_id for job_id, _ in calendar_rows.jobs_listing(connection, calendar_name)]
+
+    def add_backfill(self, backfill: Backfill, runs: Sequence[Run]) -> None:
+        with self._writing() as connection:
+            backfill_rows.add_backfill(connection, backfill, runs)
+
+    def cancel_backfill(
+        self, backfill_id: UUID, *, at: datetime, reason: str
+    ) -> tuple[BackfillEnding, BackfillProgress]:
+        with self._writing() as connection:
+            return backfill_rows.cancel_backfill(connection, backfill_id, at=at, why=reason)
+
+    def backfill(self, backfill_id: UUID) -> BackfillProgress | None:
+        """The backfill of this id, and how far it has come."""
+        with self._reading() as connection:
+            return backfill_rows.find_backfill(connection, backfill_id)
+
+    def backfills_of(self, job_id: UUID, *, limit: int) -> list[BackfillProgress]:
+        """The newest backfills of a job, which may be deleted."""
+        with self._reading() as connection:
+            return backfill_rows.backfills_of_job(connection, job_id, limit)
+
+    def runs_of_backfill(self, backfill_id: UUID, *, limit: int) -> list[Run]:
+        """Its runs, the latest slot first."""
+        with self._reading() as connection:
+            return backfill_rows.runs_of_backfill(connection, backfill_id, limit)
 
     def check(self) -> None:
         with self._reading() as connection:

@@ -1,15 +1,22 @@
 """Runs that wait, for their turn or for another attempt: which may start, and starting them. Inside a transaction."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Select, bindparam, literal_column, or_, select, update
 
+from engine.backfills import hint_priority
 from engine.nouns import DueHint, Job, JobStatus, Run, RunState, WaitingStart
 from engine.policies import OverlapPolicy
+from store.backfill_rows import (
+    HINT_COLUMNS,
+    loads_of_backfills,
+    next_in_line,
+    waiting_backfill_ids_for,
+    waiting_backfill_ids_of,
+)
 from store.claims import RULES
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, loads_of_keys
@@ -17,17 +24,17 @@ from store.job_rows import JOB_COLUMNS, job_of
 from store.outcomes import Freed
 from store.overlaps import Rules
 from store.run_rows import run_of
-from store.tables import IS_RUNNING, IS_WAITING, backfills, jobs, runs
+from store.tables import IS_WAITING, jobs, runs
 
 HINTS_PER_RELEASE = 200
 """Waiting runs that are looked at when some run is over; the next one that is over has the others looked at."""
 
-_HINT = select(
-    runs.c.id, runs.c.job_id, runs.c.due_at, runs.c.scheduled_for, runs.c.function_name, jobs.c.priority
-).join(jobs, jobs.c.id == runs.c.job_id)
-_ALL_HINTS = _HINT.where(IS_WAITING).order_by(runs.c.id).limit(bindparam("limit"))
+# Of the queued runs of a backfill only the next ones are looked at (store.backfill_rows.next_in_line).
+_IS_LOOKED_AT = or_(runs.c.backfill_id.is_(None), runs.c.state == literal_column("'retrying'"))
+_HINT = select(*HINT_COLUMNS).join(jobs, jobs.c.id == runs.c.job_id).where(IS_WAITING, _IS_LOOKED_AT)
+_ALL_HINTS = _HINT.order_by(runs.c.id).limit(bindparam("limit"))
 _ALL_HINTS_AFTER = _ALL_HINTS.where(runs.c.id > bindparam("after"))
-_HINTS_OF_JOB = _HINT.where(IS_WAITING, runs.c.job_id == bindparam("job_id")).order_by(runs.c.scheduled_for)
+_HINTS_OF_JOB = _HINT.where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.scheduled_for)
 _WAITING = select(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_WAITING)
 _JOBS = select(*JOB_COLUMNS).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
 _TO_START = _WAITING.order_by(runs.c.scheduled_for, runs.c.id).with_for_update(skip_locked=True)
@@ -56,14 +63,6 @@ _START = (
     )
 )
 _STARTED = update(jobs).where(jobs.c.id == bindparam("job_id")).values(last_run_at=bindparam("started_at"))
-_GOING_OF_BACKFILLS = (
-    select(runs.c.backfill_id, func.count())
-    .where(runs.c.backfill_id.in_(bindparam("backfill_ids", expanding=True)), or_(IS_RUNNING, runs.c.is_stuck))
-    .group_by(runs.c.backfill_id)
-)
-_CONCURRENCY = select(backfills.c.id, backfills.c.concurrency).where(
-    backfills.c.id.in_(bindparam("backfill_ids", expanding=True))
-)
 
 
 def page_of_waiting_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
@@ -72,7 +71,13 @@ def page_of_waiting_hints(connection: Connection, after: UUID | None, limit: int
 
 
 def hints_of_job(connection: Connection, job_id: UUID) -> list[DueHint]:
-    return _hints(connection.execute(_HINTS_OF_JOB, {"job_id": job_id}))
+    hints = _hints(connection.execute(_HINTS_OF_JOB, {"job_id": job_id}))
+    return hints + hints_of_backfills(connection, waiting_backfill_ids_of(connection, job_id))
+
+
+def hints_of_backfills(connection: Connection, backfill_ids: Collection[UUID]) -> list[DueHint]:
+    """Of each backfill those of its runs whose turn it is."""
+    return _hints(next_in_line(connection, backfill_ids))
 
 
 def find_waiting(connection: Connection, run_ids: Collection[UUID]) -> list[tuple[Run, Job]]:
@@ -85,18 +90,16 @@ def find_waiting(connection: Connection, run_ids: Collection[UUID]) -> list[tupl
 
 def released_hints(connection: Connection, freed: Freed) -> list[DueHint]:
     """Hints of waiting runs for which there may be room now."""
-    given = (
-        (runs.c.job_id, freed.job_ids),
-        (runs.c.concurrency_key, freed.keys),
-        (runs.c.backfill_id, freed.backfill_ids),
-    )
+    given = ((runs.c.job_id, freed.job_ids), (runs.c.concurrency_key, freed.keys))
     found: dict[UUID, DueHint] = {}
     for column, values in given:
         if values:
-            page: Select[Any] = _HINT.where(IS_WAITING, column.in_(list(values)))
-            page = page.order_by(runs.c.scheduled_for).limit(HINTS_PER_RELEASE)
+            page: Select[Any] = _HINT.where(column.in_(list(values)))
+            # The slots of backfills are the oldest, and must not keep the others from being looked at.
+            page = page.order_by(runs.c.backfill_id.is_not(None), runs.c.scheduled_for).limit(HINTS_PER_RELEASE)
             found |= {hint.key: hint for hint in _hints(connection.execute(page))}
-    return list(found.values())
+    lines = freed.backfill_ids.union(waiting_backfill_ids_for(connection, freed.keys))
+    return [*found.values(), *hints_of_backfills(connection, lines)]
 
 
 def start_waiting(connection: Connection, starts: Sequence[WaitingStart], ended: Collection[UUID]) -> dict[UUID, Run]:
@@ -113,11 +116,16 @@ def start_waiting(connection: Connection, starts: Sequence[WaitingStart], ended:
         for run in waiting
         if run.job_id in stored_jobs and stored_jobs[run.job_id].version == asked[run.id].job_version
     ]
+    # Where both want the same concurrency key, no backfill takes it from a slot.
+    ours.sort(key=lambda run: run.backfill_id is not None)
     room = Room(connection, ours, stored_jobs, ended)
     started = {run.id: _started(run, asked[run.id]) for run in ours if room.takes(run, asked[run.id].at)}
     if started:
         connection.execute(_START, [_start(run) for run in started.values()])
-        connection.execute(_STARTED, [{"job_id": run.job_id, "started_at": run.started_at} for run in started.values()])
+        # A backfill makes up for what was: when the job ran last, it does not change.
+        told = [run for run in started.values() if run.backfill_id is None]
+        if told:
+            connection.execute(_STARTED, [{"job_id": run.job_id, "started_at": run.started_at} for run in told])
     return {run.id: started.get(run.id, run) for run in ours}
 
 
@@ -131,7 +139,7 @@ class Room:
         self._crowds = crowds_of(connection, [*{run.job_id for run in waiting}], ended)
         keys = {run.concurrency_key for run in waiting if run.concurrency_key is not None}
         self._loads = loads_of_keys(connection, keys, ended)
-        self._backfills = _loads_of_backfills(connection, {run.backfill_id for run in waiting if run.backfill_id})
+        self._backfills = loads_of_backfills(connection, {run.backfill_id for run in waiting if run.backfill_id})
 
     def takes(self, run: Run, now: datetime) -> bool:
         """Whether the run starts; if so, it is counted from here on."""
@@ -161,21 +169,13 @@ class Room:
     def _count(self, run: Run, crowd: Crowd) -> None:
         if run.backfill_id is not None:
             going, concurrency = self._backfills.get(run.backfill_id, (0, 0))
-            self._backfills[run.backfill_id] = (going + 1, concurrency)
+            # One that is tried again has its place already.
+            self._backfills[run.backfill_id] = (going + (run.state is RunState.QUEUED), concurrency)
             return
         for waiting in (crowd.queued, crowd.retrying):
             if run.id in waiting:
                 waiting.remove(run.id)
         crowd.going.append(run.id)
-
-
-def _loads_of_backfills(connection: Connection, backfill_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
-    """How many runs of each backfill are going, and how many may."""
-    if not backfill_ids:
-        return {}
-    parameters = {"backfill_ids": list(backfill_ids)}
-    going: Counter[UUID] = Counter(dict(connection.execute(_GOING_OF_BACKFILLS, parameters).all()))
-    return {each: (going[each], concurrency) for each, concurrency in connection.execute(_CONCURRENCY, parameters)}
 
 
 def _started(run: Run, start: WaitingStart) -> Run:
@@ -194,7 +194,7 @@ def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
             version=0,
             run_id=row.id,
             function_name=row.function_name,
-            priority=row.priority,
+            priority=hint_priority(row.priority, row.backfill_id),
         )
         for row in rows
     ]

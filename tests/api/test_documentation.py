@@ -53,10 +53,16 @@ DOCUMENTED = {
     "replace_calendar": {200, 400, 404, 413, 422, 503},
     "delete_calendar": {200, 400, 404, 409, 422, 503},
     "import_calendar": {200, 404, 413, 422, 503},
+    "create_backfill": {200, 400, 404, 409, 413, 422, 503},
+    "list_backfills": {200, 400, 404, 503},
+    "get_backfill": {200, 400, 404, 503},
+    "list_runs_of_backfill": {200, 400, 404, 503},
+    "cancel_backfill": {200, 400, 404, 409, 503},
     "list_functions": {200},
     "get_health": {200},
     "get_readiness": {200, 503},
 }
+PAST_HOUR = {"from": "2026-01-01T11:00:00Z", "to": "2026-01-01T12:00:00Z"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -200,6 +206,11 @@ def make_sensible(case: Case[Any], client: TestClient) -> None:
     """What no schema says: which jobs, calendars and functions there are, that one schedule and a yes are wanted."""
     if "job_id" in (case.path_parameters or {}):
         case.path_parameters["job_id"] = create(client)["id"]
+    if "backfill_id" in (case.path_parameters or {}):
+        # Of a paused job, so that it is not over before it is asked for.
+        job = create(client, status="paused")
+        made = client.post(f"/jobs/{job['id']}/backfill", json=PAST_HOUR)
+        case.path_parameters["backfill_id"] = made.json()["id"]
     if "name" in (case.path_parameters or {}):
         case.path_parameters["name"] = f"calendar-{uuid4()}"
         client.post("/calendars", json={"name": case.path_parameters["name"]})
@@ -210,6 +221,8 @@ def make_sensible(case: Case[Any], client: TestClient) -> None:
         case.query.pop("job_id", None)
     if isinstance(case.body, dict) and "/calendars" in case.path:
         case.body |= {"name": case.path_parameters.get("name", f"calendar-{uuid4()}"), "icalendar": None}
+    elif isinstance(case.body, dict) and case.path.endswith("/backfill"):
+        case.body |= PAST_HOUR
     elif isinstance(case.body, dict):
         case.body |= {"function_name": "note", "interval_seconds": 60, "cron_expression": None, "run_at": None}
         case.body |= {"timezone": "Europe/Berlin", "exclude_calendars": []}

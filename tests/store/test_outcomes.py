@@ -238,3 +238,31 @@ def test_running_runs_are_told_from_others(store: SqlStore) -> None:
     store.finish([make_outcome(over)])
     assert store.running_run_ids([run.id, over.id, uuid4()]) == {run.id}
     assert store.running_run_ids([]) == set()
+
+
+def test_a_run_that_was_asked_to_end_is_not_tried_again(store: SqlStore) -> None:
+    _, run = running(store)
+    store.ask_to_end(run.id, reason="cancelled by request")
+
+    due_at = NOON + ONE_MINUTE
+    store.finish([ending(run, RunState.RETRYING, attempt_state=RunState.LOST, attempt_reason="gone", due_at=due_at)])
+
+    stored = store.run(run.id)
+    assert stored is not None
+    assert (stored.state, stored.reason, stored.due_at) == (RunState.LOST, "gone", None)
+
+
+@pytest.mark.parametrize("state", [RunState.SUCCEEDED, RunState.TIMED_OUT, RunState.SKIPPED])
+@pytest.mark.parametrize("status", [JobStatus.ACTIVE, JobStatus.FAILED])
+def test_a_run_of_a_backfill_leaves_the_status_and_the_last_run_of_its_job(
+    store: SqlStore, state: RunState, status: JobStatus
+) -> None:
+    job = make_job(status=status)
+    store.add_job(job)
+    run = make_run(job_id=job.id, trigger=Trigger.BACKFILL, backfill_id=uuid4(), scheduled_for=NOON - ONE_MINUTE)
+    # There is no shorter way for one to be on record as running.
+    store.add_manual_run(replace(run, started_at=None))
+
+    store.finish([ending(run, state, undoes_claim=state is RunState.SKIPPED)])
+
+    assert store.job(job.id) == job
