@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.service import REAL_SECONDS, Service, running_service
+from tests.e2e.service import REAL_SECONDS, Service, running_service, serve_command
 from tests.engine.lanes.processes import has_ended
 
 pytestmark = pytest.mark.real_time
@@ -133,6 +134,46 @@ def test_twenty_seconds_and_hundreds_of_megabytes_lose_and_double_no_slot(
         end_lingering(runs)
 
 
+def test_a_stop_keeps_its_grace_and_leaves_the_port_free_though_a_thread_is_stuck_and_a_child_lingers(
+    tmp_path: Path,
+) -> None:
+    with hostile_service(tmp_path, STOP_GRACE_SECONDS="1") as service:
+        runs = run_all(service, ["ignores_its_time_out", "starts_threads"], LINGERING)
+        child = run_to_its_end(service, "forks", LINGERING)["result"]
+        port = service.client.base_url.port
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(REAL_SECONDS)
+        took = time.monotonic() - began
+
+        assert not has_ended_by_now(child), "the child was to be there still: nothing was shown"
+        with running_service(tmp_path, *serve_command("--port", str(port)), JOB_MODULES=FUNCTIONS) as again:
+            rows = again.get(f"/runs/{runs['ignores_its_time_out']['id']}")
+        assert again.client.base_url.port == port
+        os.kill(child, signal.SIGKILL)
+
+    assert took < 1 + MARGIN_SECONDS
+    assert rows["state"] == "timed_out"
+
+
+def test_a_client_sees_the_end_of_its_answer_though_a_child_was_forked_meanwhile(tmp_path: Path) -> None:
+    with hostile_service(tmp_path) as service:
+        waiting = start(service, "ignores_its_time_out", SMALL, timeout_seconds=3.0)
+        # Of this version, in which the answer ends with its connection; proxies speak it.
+        request = f"GET /runs/{waiting}/logs?follow=true HTTP/1.0\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", service.client.base_url.port or 0)) as connection:
+            connection.sendall(request.encode())
+            connection.settimeout(MARGIN_SECONDS)
+            answer = connection.recv(65_536)
+            child = run_to_its_end(service, "forks", LINGERING)["result"]
+            while piece := connection.recv(65_536):
+                answer += piece
+        assert not has_ended_by_now(child), "the child was to be there still: nothing was shown"
+        os.kill(child, signal.SIGKILL)
+
+    assert b'data: {"state":"timed_out"}' in answer
+
+
 def test_a_child_that_comes_back_from_its_function_does_not_go_on_as_a_second_service(tmp_path: Path) -> None:
     with hostile_service(tmp_path) as service:
         child = run_to_its_end(service, "returns_twice", SMALL)["result"]
@@ -142,6 +183,16 @@ def test_a_child_that_comes_back_from_its_function_does_not_go_on_as_a_second_se
         assert all(has_ended(pid) for pid in children_of(service.process.pid) if "app.main" in command_of(pid))
         printed = [line["line"] for line in service.lines if line["event"] == "job output"]
         assert printed == ["in the child"]
+
+
+def test_a_forked_child_can_be_terminated_by_its_function(tmp_path: Path) -> None:
+    with hostile_service(tmp_path) as service:
+        in_thread = run_to_its_end(service, "terminates_a_child", SMALL)
+        in_process = run_to_its_end(service, "terminates_a_child_in_process", SMALL)
+
+        assert in_thread["result"] < 5
+        assert in_process["result"] < 5
+        assert service.terminate() == -signal.SIGTERM
 
 
 def test_after_kill_9_no_worker_and_nothing_that_a_function_started_there_lives_on(tmp_path: Path) -> None:
