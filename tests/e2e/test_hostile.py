@@ -209,6 +209,21 @@ def test_after_kill_9_no_worker_and_nothing_that_a_function_started_there_lives_
     assert all(has_ended(pid) for pid in [child, *workers])
 
 
+def test_after_kill_9_no_worker_lives_on_though_a_child_that_a_thread_forked_does(tmp_path: Path) -> None:
+    with hostile_service(tmp_path) as service:
+        start(service, "holds_the_interpreter_in_process", LINGERING)
+        service.await_event("run started", function_name="holds_the_interpreter_in_process")
+        workers = set(children_of(service.process.pid))
+        child = run_to_its_end(service, "forks", LINGERING)["result"]
+        service.process.kill()
+        try:
+            assert len(workers) == 2
+            assert all(has_ended(pid) for pid in workers)
+            assert not has_ended_by_now(child), "the child was to be there still: nothing was shown"
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 def test_a_function_that_interrupts_its_own_process_stops_the_service_as_an_operator_would(tmp_path: Path) -> None:
     with hostile_service(tmp_path) as service:
         run_id = start(service, "interrupts_the_service", SMALL)
