@@ -7,9 +7,10 @@ region: from spawning the interpreter to the first 200 of `/readyz`, and to the 
 afterwards: every slot of the 10 s that follow.
 
 Checked, by arithmetic of its own (every slot is a multiple of the period from a first one): a job with more than one
-slot in the downtime has exactly one missed row, which begins with its first slot, ends just before the slot of its
-catch-up run, and counts what lies between; a job with one slot has none; each overdue job has exactly one catch-up
-run; each slot from there on has exactly one row, and is not missed. All jobs of 1 s come due at the same instants.
+slot in the downtime has one missed row, which begins with its first slot, ends just before the slot of its catch-up
+run, and counts what lies between; a job with one slot has none; each overdue job has exactly one catch-up run; there
+are no more missed rows than jobs; each slot from there on has exactly one row, and is not missed. A slot that comes due
+between the look at what was missed and the claim makes a second missed row of one slot; such are counted.
 """
 
 import logging
@@ -116,7 +117,10 @@ def print_catch_up(folder: Path, jobs: dict[UUID, Expected]) -> None:
     print(f"{DOWNTIME} of downtime, {len(jobs)} jobs, {len(overdue)} of them overdue with {missed_slots} missed slots:")
     print(f"  start to ready: {running.seconds_to_ready:.2f} s")
     print(f"  start to the catch-up run of every overdue job on record: {seconds_to_caught_up:.2f} s")
-    print(f"  missed rows: {missed.total()} ({', '.join(f'{count} of {kind}' for kind, count in missed.items())})")
+    assert missed.total() <= len(jobs), missed
+    overtaken = missed.total() - sum(any(row.state == "missed" for row in found) for found in rows.values())
+    kinds = ", ".join(f"{count} of {kind}" for kind, count in missed.items())
+    print(f"  missed rows: {missed.total()} ({kinds}), {overtaken} of them second ones")
     print(f"  slots skipped for the run before: {skipped[False]} while it caught up, {skipped[True]} afterwards")
     print(
         f"  lateness of the {SECONDS_AFTERWARDS} s afterwards: p50 {quantiles[49]:.1f} ms, p99 {quantiles[98]:.1f} ms, "
@@ -151,7 +155,9 @@ def timings(number: int, at: datetime) -> list[tuple[str, Timing, timedelta]]:
     if number % 2:
         made = [Timing(cron_expression=cron) for cron in crons]
     else:
-        made = [Timing(interval_seconds=period.total_seconds()) for period in periods]
+        # Spread over a minute, as jobs are that were not all created in the same instant.
+        start_at = at + number * timedelta(minutes=1) / EACH
+        made = [Timing(interval_seconds=period.total_seconds(), start_at=start_at) for period in periods]
     return list(zip(kinds, made, periods, strict=True))
 
 
@@ -194,9 +200,11 @@ def check(rows: list[Row], expected: Expected, spawned_at: datetime, until: date
     # The latest slot that was due when the service looked, which was after it was spawned.
     assert catch_up.first > spawned_at - expected.period, (expected, catch_up)
     missed_slots = round((catch_up.first - expected.first) / expected.period)
-    assert [(row.first, row.slot_count) for row in missed] == (
-        [(expected.first, missed_slots)] if missed_slots else []
-    ), (expected, rows)
+    stretches = [(row.first, row.slot_count) for row in missed]
+    assert not stretches or stretches[0][0] == expected.first, (expected, rows)
+    assert sum(count for _, count in stretches) == missed_slots, (expected, rows)
+    # A second one is a slot that came due in the moment between the look at what was missed and the claim.
+    assert len(stretches) <= 1 or [count for _, count in stretches[1:]] == [1], (expected, rows)
     # The next slots of a job of 1 s find its catch-up run still going, or waiting for a thread, if that starts late.
     assert catch_up.state == "succeeded", (expected, runs)
     assert {row.state for row in runs if row.first <= until} <= {"succeeded", "skipped"}, (expected, runs)
