@@ -35,10 +35,10 @@ FIND_PYTHON = \
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all pythons lint types check bench slow clean
+.PHONY: help setup run test test-all pythons lint types check bench bench-hostile slow clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(DEVELOPMENT) ## Make .venv with everything for development
 	@echo "Ready: $(VENV)/bin holds python, scheduler, pytest, ruff and mypy"
@@ -78,6 +78,9 @@ check: lint types test ## All that must pass before a change is done
 
 bench: $(DEVELOPMENT) ## Run the benchmarks
 	@$(VENV)/bin/python -m benchmarks
+
+bench-hostile: $(DEVELOPMENT) ## Measure what hostile functions cost other jobs (five minutes)
+	@$(VENV)/bin/python -m benchmarks.hostile_functions
 
 slow: $(DEVELOPMENT) ## Run the slow tests
 	@$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.application import attach_service
 from app.exit_guard import ExitGuard
+from app.forks import let_go_in_children
 from app.settings import Settings
 from engine.clock import SystemClock
 from engine.requests import Capacity
@@ -51,6 +52,7 @@ class Deployment:
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Start, serve, stop."""
         await run_in_threadpool(self.start, app)
+        let_go_in_children()
         self._exit_guard.watch()
         try:
             yield

@@ -1,8 +1,9 @@
-"""`python -m benchmarks`: every measurement, one after the other."""
+"""`python -m benchmarks`: every measurement but the hostile functions, which take five minutes, one after the other."""
 
-from benchmarks import cron_cost, dispatch_latency, service_figures
+from benchmarks import cron_cost, dispatch_latency, downtime, service_figures
 
 if __name__ == "__main__":
     service_figures.main()
     dispatch_latency.main()
+    downtime.main()
     cron_cost.main()

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from engine.call_ends import CallEnd, Raised, end_of_raise, end_of_return
+from engine.call_ends import CallEnd, Raised, Returned, end_of_raise, end_of_return
 from engine.lanes.calls import FunctionReference, ProcessCall
 from engine.lanes.entries import WrittenLine
 from engine.lanes.loop_lane import LoopLane
@@ -39,6 +40,7 @@ class ThreadDriver:
     def __init__(self, run_path: RunPath, *, threads: int) -> None:
         self._run_path = run_path
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="scheduler-run")
+        self._process_id = os.getpid()
 
     def start(self, assignment: Assignment) -> None:
         """Have a thread of the pool take it."""
@@ -61,6 +63,10 @@ class ThreadDriver:
         output = _capture(call)
         end = self._call(call)
         output.close()
+        if os.getpid() != self._process_id:
+            # A function that forked and came back in the child as well: there is neither a run to end there, nor a
+            # service to go on with.
+            os._exit(0 if isinstance(end, Returned) else 1)
         self._run_path.finish(call, end)
 
     def _call(self, call: Call) -> CallEnd:

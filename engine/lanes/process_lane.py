@@ -5,7 +5,9 @@ after 0.3 s) leaves both stuck: no call of the pool came back within 100 s, and 
 """
 
 import logging
+import os
 import threading
+import weakref
 from collections import deque
 
 from engine.errors import NotScheduling
@@ -41,6 +43,9 @@ class ProcessLane:
         """Start the threads, each of which starts its worker process at once."""
         with self._condition:
             self._occupied = len(self._seats)
+        # Weakly: what is registered there stays for as long as the process does.
+        let_go = weakref.WeakMethod(self._let_go)
+        os.register_at_fork(after_in_child=lambda: (method := let_go()) and method())
         for number, seat in enumerate(self._seats):
             threading.Thread(target=seat.serve, name=f"scheduler-worker-{number}", daemon=True).start()
 
@@ -89,6 +94,11 @@ class ProcessLane:
                 return False
             self._line.remove(handle)
             return True
+
+    def _let_go(self) -> None:
+        """In a child that a function in a thread has forked: while it held them too, no worker would see us die."""
+        for seat in self._seats:
+            seat.let_go()
 
     def _left(self) -> None:
         with self._condition:

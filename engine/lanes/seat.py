@@ -61,6 +61,12 @@ class Seat:
         if process is not None:
             process.kill()
 
+    def let_go(self) -> None:
+        """Drop the connection to the worker, in a forked child, whose locks nobody may give back any more."""
+        process = self._process
+        if process is not None:
+            process.let_go()
+
     def _serve_once(self) -> None:
         """Have a worker, and take it through the next call, if one comes soon."""
         is_staffed = self._has_worker()

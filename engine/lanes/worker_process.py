@@ -93,6 +93,12 @@ class WorkerProcess:
             if not self._is_buried:
                 _kill_group(self._popen.pid)
 
+    def let_go(self) -> None:
+        """Close this process's descriptors of it, where they are a forked child's copies."""
+        for descriptor in (self._lifeline, self._socket.fileno()):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
     def bury(self) -> str:
         """See that it and its group are gone, and say why it ended."""
         if self._has_hung_up and not self._has_ended(WORKER_FAREWELL_SECONDS):
