@@ -226,3 +226,7 @@ MAX_LISTED_BACKFILLS = 100
 
 BACKFILL_PRIORITY = -10_000
 """Added to the priority of a job whose backfill waits for room: a week behind all slots, whatever they say."""
+
+LINES_PER_BREATH = 32
+BREATH_SECONDS = 0.001
+"""A run that has written more than is kept rests so long after so many lines: some 20,000 lines a second are left."""

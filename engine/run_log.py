@@ -13,6 +13,8 @@ from typing import Any
 
 from engine.captured_log import CapturedLog, LogLine, Stream
 from engine.limits import (
+    BREATH_SECONDS,
+    LINES_PER_BREATH,
     LOG_LINE_COST,
     MAX_LINE_FACTS_BYTES,
     MAX_LINE_LENGTH,
@@ -32,7 +34,8 @@ _STREAMS: dict[str, Stream] = {"stdout": "stdout", "stderr": "stderr", "log": "l
 class RunLog:
     """Keeps the newest lines of one run and counts the older ones, numbering all from 0. For any thread.
 
-    Writing costs the same however much was written before, and never raises: it happens inside of user code.
+    Writing costs the same however much was written before, and never raises: it happens inside of user code. Once lines
+    are dropped, whoever writes on is slowed down, so that others get their turn.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -79,8 +82,11 @@ class RunLog:
             self._bytes += size
             while self._bytes > MAX_LOG_BYTES or len(self._lines) > MAX_LOG_LINES:
                 self._drop_oldest()
+            is_flooding = self._dropped > 0 and (self._dropped + len(self._lines)) % LINES_PER_BREATH == 0
             waiting = self._take_waiting()
         _wake_all(waiting)
+        if is_flooding:
+            _let_others_run()
 
     def close(self) -> None:
         """Keep nothing more: what a thread that the run left behind writes later is not the run's any more."""
@@ -140,6 +146,13 @@ class RunLog:
 
 current_log: ContextVar[RunLog | None] = ContextVar("current_log", default=None)
 """The log of the run of this context; None outside a run, and in a thread that was started without the context."""
+
+
+def _let_others_run() -> None:
+    """Let go of the interpreter for a moment: a thread that only writes would hold it most of the time, and the timer
+    would have to wait for it at each of its steps."""
+    # An Event and not the clock (law 8): nothing waits for this time to pass, and it must pass under any clock.
+    threading.Event().wait(BREATH_SECONDS)
 
 
 def _wake_all(waiting: set[Wake]) -> None:

@@ -13,7 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.captured_log import CapturedLog, LogLine
-from engine.limits import LOG_LINE_COST, MAX_LINE_FACTS_BYTES, MAX_LINE_LENGTH, MAX_LOG_BYTES, MAX_LOG_LINES
+from engine.limits import (
+    LINES_PER_BREATH,
+    LOG_LINE_COST,
+    MAX_LINE_FACTS_BYTES,
+    MAX_LINE_LENGTH,
+    MAX_LOG_BYTES,
+    MAX_LOG_LINES,
+)
 from engine.live_logs import LiveLogs
 from engine.run_log import RunLog
 from tests.fakes import NOON, REAL_SECONDS, ManualClock
@@ -347,3 +354,17 @@ def test_who_has_gone_is_not_woken_by_a_start(log: RunLog) -> None:
 
     assert bell.rings == 0
     assert live._waiting == {}
+
+
+def test_who_writes_more_than_is_kept_lets_others_run_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    breaths: list[int] = []
+    log = RunLog(ManualClock())
+    monkeypatch.setattr("engine.run_log._let_others_run", lambda: breaths.append(log.captured().dropped))
+
+    for _ in range(MAX_LOG_LINES):
+        log.write("stdout", "a line")
+    assert breaths == []
+
+    for _ in range(10 * LINES_PER_BREATH):
+        log.write("stdout", "a line")
+    assert len(breaths) == 10
