@@ -208,3 +208,39 @@ LANE_SECONDS_AT_STOP = 2.0
 
 MAX_LOOP_HELD_SECONDS = 10.0
 """When one coroutine has held the loop for longer, no other gets its turn: that is not ready."""
+
+HEARTBEAT_SECONDS = 5.0
+"""How often a node writes down that it is there: by so much the end of one that was killed may be wrong."""
+
+WAITING_RECHECK_SECONDS = 30.0
+MAX_WAITING_RECHECKED = 1_000
+"""How often, and how many at once, runs that wait are looked at though nobody called them: a call that was lost must
+not leave them waiting for ever."""
+
+HEARTBEAT_SECONDS_AT_STOP = 1.0
+"""How long a stop waits for the node's last heartbeat, and for retention to come back from its batch."""
+
+FIRST_RETENTION_SECONDS = 60.0
+RETENTION_SECONDS = 3_600.0
+"""When after a start, and how often then, old history is deleted: not while a start has all else to do."""
+
+RETENTION_BATCH = 500
+"""Runs looked at, and deleted, in one transaction: some 10 ms of the one connection that writes."""
+
+RETENTION_PAUSE_SECONDS = 0.25
+"""Between two batches, so that claims and outcomes come first: a backlog goes at 2,000 runs a second at most."""
+
+RETENTION_JOBS = 50
+"""Jobs whose runs are counted in one read: with 10,000 each half a million entries of an index, some 30 ms."""
+
+MIN_NODES_KEPT = 10
+"""Nodes that stay on record, however old."""
+
+MAX_HISTORY_DAYS = 36_500
+MAX_HISTORY_RUNS_PER_JOB = 10_000_000
+"""The most that the settings of history may say."""
+
+MAX_RUNS_EXPLAINED = 20
+MAX_SLOTS_BEFORE = 3
+MAX_PAUSES_READ = 10
+"""What is read of a job's history to say what became of one slot."""

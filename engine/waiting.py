@@ -13,6 +13,7 @@ from engine.gate import StartGate
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState, WaitingStart
 from engine.ports import Clock, Store
+from engine.reason_codes import ReasonCode
 from engine.recorder import Recorder
 from engine.run_path import run_keys
 from registry import JobFunction, Lane
@@ -144,5 +145,7 @@ class WaitingRuns:
         self._agenda.give_back(candidate.lane)
 
     def _skip(self, run: Run, reason: str) -> None:
-        if self._store.end_waiting([run.id], RunState.SKIPPED, at=self._clock.now(), reason=reason):
+        if self._store.end_waiting(
+            [run.id], RunState.SKIPPED, at=self._clock.now(), reason=reason, code=ReasonCode.ORPHANED
+        ):
             log.info("slot skipped", **run_keys(run), reason=reason)
