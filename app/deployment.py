@@ -14,6 +14,7 @@ from app.exit_guard import ExitGuard
 from app.settings import Settings
 from engine.clock import SystemClock
 from engine.requests import Capacity
+from engine.retention import HistoryLimits
 from engine.scheduler import Scheduler
 from registry import JobFunction
 from store import SqlStore, open_store
@@ -105,6 +106,7 @@ class Deployment:
                 coroutines=self._settings.async_pool_size,
                 process_memory_bytes=self._settings.process_memory_bytes,
             ),
+            history=HistoryLimits(self._settings.history_days, self._settings.history_runs_per_job),
         )
         scheduler.start()
         return scheduler

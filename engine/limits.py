@@ -236,10 +236,6 @@ RETENTION_JOBS = 50
 MIN_NODES_KEPT = 10
 """Nodes that stay on record, however old."""
 
-MAX_HISTORY_DAYS = 36_500
-MAX_HISTORY_RUNS_PER_JOB = 10_000_000
-"""The most that the settings of history may say."""
-
 MAX_RUNS_EXPLAINED = 20
 MAX_SLOTS_BEFORE = 3
 MAX_PAUSES_READ = 10
