@@ -5,7 +5,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
-from api import calendar_routes, job_routes, log_routes, run_routes, schedule_routes, service_routes
+from api import calendar_routes, job_routes, log_routes, run_routes, schedule_routes, service_routes, why_routes
 from api.body_limit import BodyLimit
 from api.documentation import DESCRIPTION, TAGS, document_only_what_happens
 from api.errors import add_error_handlers
@@ -31,7 +31,7 @@ def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fa
         strict_content_type=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    for module in (job_routes, schedule_routes, calendar_routes, run_routes, log_routes, service_routes):
+    for module in (job_routes, schedule_routes, calendar_routes, run_routes, log_routes, why_routes, service_routes):
         app.include_router(module.router)
     add_error_handlers(app)
     for middleware in (BodyLimit, StartupRefusal, UnexpectedErrors):

@@ -224,14 +224,15 @@ FIRST_RETENTION_SECONDS = 60.0
 RETENTION_SECONDS = 3_600.0
 """When after a start, and how often then, old history is deleted: not while a start has all else to do."""
 
-RETENTION_BATCH = 500
-"""Runs looked at, and deleted, in one transaction: some 10 ms of the one connection that writes."""
+RETENTION_BATCH = 100
+"""Runs looked at, and deleted, in one transaction: 5 to 12 ms of the one connection that writes to SQLite, for which a
+claim may have to wait; 500 would be up to 60 ms."""
 
-RETENTION_PAUSE_SECONDS = 0.25
-"""Between two batches, so that claims and outcomes come first: a backlog goes at 2,000 runs a second at most."""
+RETENTION_PAUSE_SECONDS = 0.1
+"""Between two batches, so that claims and outcomes come first: a backlog goes at 900 runs a second."""
 
-RETENTION_JOBS = 50
-"""Jobs whose runs are counted in one read: with 10,000 each half a million entries of an index, some 30 ms."""
+RETENTION_JOBS = 20
+"""Jobs whose runs are counted in one read: with 10,000 each, 200,000 entries of an index, some 30 ms."""
 
 MIN_NODES_KEPT = 10
 """Nodes that stay on record, however old."""

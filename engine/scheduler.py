@@ -35,6 +35,7 @@ from engine.requests import Capacity, Health, JobChange, JobDraft
 from engine.retention import HistoryLimits, Retention
 from engine.runner import Runner
 from engine.timer import Timer
+from engine.why import Why
 from registry import JobFunction, Lane
 
 log = structlog.get_logger("scheduler.engine")
@@ -103,6 +104,7 @@ class Scheduler:
         self._retention = Retention(store=store, clock=clock, limits=history or HistoryLimits())
         self._claims_ended_at: datetime | None = None
         self._health_check = self._new_health_check()
+        self.why = Why(store=store, clock=clock, node=self.node)
         self.forecast = Forecast(store=store, clock=clock, functions=functions)
         self.calendars = CalendarBook(store=store, clock=clock, reschedule=self._editor.reschedule)
 

@@ -142,6 +142,8 @@ def _crowded(newest: int, after: UUID, limit: int) -> Select[Any]:
     found = (
         select(looked_at.c.job_id, looked_at.c.number, surplus.label("run_id"))
         .where(looked_at.c.job_id.is_not(None))
+        # It bounds nothing; without it SQLite would put the count into the join, and there count twice.
+        .limit(limit)
         .subquery()
     )
     return (
