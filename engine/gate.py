@@ -62,6 +62,13 @@ class StartGate:
             self._tickets[run.id] = Ticket(assignment, version, is_forced, refusal=self._shut_because)
             self._by_job.setdefault(run.job_id, set()).add(run.id)
 
+    def renew(self, assignment: Assignment) -> None:
+        """The run has been started after it waited: it is as in `assignment` from now on."""
+        with self._lock:
+            ticket = self._tickets.get(assignment.run.id)
+            if ticket is not None:
+                ticket.assignment = assignment
+
     def enter(self, run_id: UUID) -> Refusal | None:
         """Ask, as the last thing before the call, whether it may happen; the reason if it may not."""
         with self._lock:

@@ -88,8 +88,7 @@ class WaitingRuns:
         candidates, self._in_doubt = self._in_doubt, []
         for candidate in candidates:
             if candidate.run.id in on_record:
-                started = candidate.run.started_again(node=self._node, at=self._clock.now())
-                self._start(Assignment(started, candidate.job))
+                self._begin(candidate, candidate.run.started_again(node=self._node, at=self._clock.now()))
             else:
                 self._withdraw(candidate)
                 self._agenda.push(candidate.hint)
@@ -130,7 +129,7 @@ class WaitingRuns:
 
     def _conclude(self, candidate: Candidate, found: Run | None) -> None:
         if found is not None and found.state is RunState.RUNNING:
-            self._start(Assignment(found, candidate.job))
+            self._begin(candidate, found)
             return
         self._withdraw(candidate)
         if found is None:
@@ -139,6 +138,12 @@ class WaitingRuns:
             self._agenda.push(replace(candidate.hint, due_at=later))
         elif found.state is RunState.RETRYING and found.due_at is not None and found.due_at > self._clock.now():
             self._agenda.push(replace(candidate.hint, due_at=found.due_at))
+
+    def _begin(self, candidate: Candidate, started: Run) -> None:
+        # Its ticket was opened before the claim, with the run as it waited: a stop must not record that one's attempt.
+        assignment = Assignment(started, candidate.job)
+        self._gate.renew(assignment)
+        self._start(assignment)
 
     def _withdraw(self, candidate: Candidate) -> None:
         self._gate.close(candidate.run.id)
