@@ -73,6 +73,6 @@ class WhyView(BaseModel):
     summary="Ask what became of a slot",
     responses=documented(InvalidJobId, JobNotFound, RequestValidationError, StoreUnavailable),
 )
-def why(job_id: JobId, at: AskedInstant, service: TheService) -> WhyView:
+def explain_slot(job_id: JobId, at: AskedInstant, service: TheService) -> WhyView:
     """Whether the job ran then, and if not, why: in a word, in a sentence, and with the facts behind it."""
     return WhyView.of(service.scheduler.why.of_job(job_id, at=at))

@@ -15,6 +15,9 @@ from engine.why.explaining import explain
 from engine.why.values import Evidence, Explanation, Moment
 
 ONE_SECOND = timedelta(seconds=1)
+# At the ends of time there is no instant before, or after, and no local time; nothing else differs there from here.
+_EARLIEST = datetime(1, 1, 8, tzinfo=UTC)
+_LATEST = datetime(9999, 12, 24, tzinfo=UTC)
 _END_OF_HISTORY = (datetime.max.replace(tzinfo=UTC), UUID(int=0))
 
 
@@ -35,10 +38,10 @@ class Why:
         job = jobs.get(job_id)
         if job is None and job_id not in unreadable:
             self._require_history(job_id)
-        evidence = self._evidence(job_id, job, _moment(at))
+        evidence = self._evidence(job_id, job, _moment(min(max(at, _EARLIEST), _LATEST)))
         if job_id in unreadable:
             evidence = replace(evidence, unreadable=str(unreadable[job_id]))
-        return explain(evidence)
+        return replace(explain(evidence), at=at)
 
     def _evidence(self, job_id: UUID, job: Job | None, moment: Moment) -> Evidence:
         schedule, since, error = self._schedule(job)
@@ -74,9 +77,7 @@ class Why:
 
 
 def _moment(at: datetime) -> Moment:
-    # At the end of time there is no next second, and no slot either.
-    width = MICROSECOND if at.microsecond else min(ONE_SECOND, datetime.max.replace(tzinfo=UTC) - at)
-    return Moment(at, at + width)
+    return Moment(at, at + (MICROSECOND if at.microsecond else ONE_SECOND))
 
 
 def _slot_in(schedule: Schedule, moment: Moment, *, after: datetime) -> datetime | None:
