@@ -14,6 +14,7 @@ from api import (
     run_routes,
     schedule_routes,
     service_routes,
+    why_routes,
 )
 from api.body_limit import BodyLimit
 from api.documentation import DESCRIPTION, TAGS, document_only_what_happens
@@ -47,6 +48,7 @@ def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fa
         calendar_routes,
         run_routes,
         log_routes,
+        why_routes,
         backfill_routes,
         service_routes,
     ):

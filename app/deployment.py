@@ -15,6 +15,7 @@ from app.forks import let_go_in_children
 from app.settings import Settings
 from engine.clock import SystemClock
 from engine.requests import Capacity
+from engine.retention import HistoryLimits
 from engine.scheduler import Scheduler
 from registry import JobFunction
 from store import SqlStore, open_store
@@ -107,6 +108,7 @@ class Deployment:
                 coroutines=self._settings.async_pool_size,
                 process_memory_bytes=self._settings.process_memory_bytes,
             ),
+            history=HistoryLimits(self._settings.history_days, self._settings.history_runs_per_job),
         )
         scheduler.start()
         return scheduler

@@ -70,6 +70,13 @@ class Settings(BaseSettings):
         default=8, ge=0, le=3600, allow_inf_nan=False, description="a number of seconds from 0 to 3600"
     )
 
+    history_days: float = Field(
+        default=90, ge=0, le=36_500, allow_inf_nan=False, description="a number of days from 0, for ever, to 36500"
+    )
+    history_runs_per_job: int = Field(
+        default=10_000, ge=0, le=10_000_000, description="a whole number from 0, for all of them, to 10000000"
+    )
+
     @property
     def process_memory_bytes(self) -> int | None:
         """The address space that each worker process may have."""

@@ -18,6 +18,7 @@ from engine.nouns import Dropping, EndedPause, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
 from engine.reading import existing_job, named_calendars, overdue_jobs, read_jobs
+from engine.reason_codes import ReasonCode
 from engine.timing import Timing
 
 log = structlog.get_logger("scheduler.engine")
@@ -122,10 +123,10 @@ class Editor:
         """The calendars that the timing lists."""
         return named_calendars(self._store, timing.exclude_calendars)
 
-    def missed(self, job: Job, now: datetime, reason: str) -> Run | None:
+    def missed(self, job: Job, now: datetime, reason: str, code: ReasonCode) -> Run | None:
         """The row for the job's slots that are due and will not be claimed."""
         calendars = self.calendars_of(job.timing)
-        return missed_stretch(job, calendars, now=now, node=self._node, new_id=self._new_id, reason=reason)
+        return missed_stretch(job, calendars, now=now, node=self._node, new_id=self._new_id, reason=reason, code=code)
 
     def _write(self, job: Job, edited: Job, now: datetime) -> Job | None:
         """Write the edit with the row of a slot it drops; None if a claim moved the job on meanwhile."""
@@ -152,13 +153,18 @@ class Editor:
     def _dropped_slots(self, job: Job, edited: Job, now: datetime) -> Run | None:
         if not job.is_scheduled or edited.next_run_at == job.next_run_at:
             return None
-        how = "paused" if edited.status is JobStatus.PAUSED else "edited"
-        return self.missed(job, now, f"the job was {how} before the slot was claimed")
+        code = ReasonCode.PAUSED if edited.status is JobStatus.PAUSED else ReasonCode.EDITED
+        return self.missed(job, now, f"the job was {code} before the slot was claimed", code)
 
     def _wake(self, job: Job, *, is_pausing: bool = False) -> None:
         """Tell heap and gate what was committed; only then may the caller be answered (law 4)."""
         if is_pausing:
-            self._gate.revoke(job.id, reason="the job was paused before the run started", below_version=job.version)
+            self._gate.revoke(
+                job.id,
+                reason="the job was paused before the run started",
+                code=ReasonCode.PAUSED,
+                below_version=job.version,
+            )
         pause_ends = job.pause is not None and job.pause.until is not None
         if job.next_run_at is None and not pause_ends:
             self._agenda.remove(job.id, up_to_version=job.version)
@@ -182,7 +188,7 @@ class Editor:
     def _dropping(self, job: Job | None) -> Dropping | None:
         if job is None:
             return None
-        run = self.missed(job, self._clock.now(), "the job was deleted before the slot was claimed")
+        run = self.missed(job, self._clock.now(), "the job was deleted before the slot was claimed", ReasonCode.DELETED)
         return None if run is None else Dropping(job.version, run)
 
     def _droppings(self) -> list[Dropping]:
@@ -190,5 +196,5 @@ class Editor:
         return [dropping for jobs in pages for job in jobs if (dropping := self._dropping(job)) is not None]
 
     def _forget(self, job_id: UUID) -> None:
-        self._gate.revoke(job_id, reason="the job was deleted before the run started")
+        self._gate.revoke(job_id, reason="the job was deleted before the run started", code=ReasonCode.DELETED)
         self._agenda.remove(job_id)

@@ -38,6 +38,7 @@ def new_job(draft: JobDraft, calendars: Calendars, *, job_id: UUID, now: datetim
         updated_at=now,
         policies=draft.policies,
         pause=Pause(now) if draft.status is JobStatus.PAUSED else None,
+        timing_since=now,
     )
     return _due(job, calendars, now)
 
@@ -91,7 +92,13 @@ def _settled(job: Job, described: Job, calendars: Calendars, *, requested: JobSt
     anchor_at = now if job.timing.interval_seconds != described.timing.interval_seconds else job.anchor_at
     pause = (job.pause or Pause(now)) if status is JobStatus.PAUSED else None
     edited = replace(
-        described, status=status, pause=pause, anchor_at=anchor_at, version=job.version + 1, updated_at=now
+        described,
+        status=status,
+        pause=pause,
+        anchor_at=anchor_at,
+        timing_since=job.timing_since if job.timing == described.timing else now,
+        version=job.version + 1,
+        updated_at=now,
     )
     if has_new_schedule:
         return _due(edited, calendars, now)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from engine.nouns import Assignment, RunState
+from engine.reason_codes import ReasonCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class Refusal:
 
     reason: str
     state: RunState = RunState.SKIPPED
+    code: ReasonCode | None = None
 
 
 @dataclass(slots=True)
@@ -60,6 +62,13 @@ class StartGate:
             self._tickets[run.id] = Ticket(assignment, version, is_forced, refusal=self._shut_because)
             self._by_job.setdefault(run.job_id, set()).add(run.id)
 
+    def renew(self, assignment: Assignment) -> None:
+        """The run has been started after it waited: it is as in `assignment` from now on."""
+        with self._lock:
+            ticket = self._tickets.get(assignment.run.id)
+            if ticket is not None:
+                ticket.assignment = assignment
+
     def enter(self, run_id: UUID) -> Refusal | None:
         """Ask, as the last thing before the call, whether it may happen; the reason if it may not."""
         with self._lock:
@@ -75,20 +84,22 @@ class StartGate:
     def hold(self, reason: str) -> None:
         """Let nobody enter until `release`, but for runs that are forced."""
         with self._lock:
-            self._held_because = Refusal(reason)
+            self._held_because = Refusal(reason, code=ReasonCode.PAUSED_ALL)
 
     def release(self) -> None:
         """Let runs enter again; those that came meanwhile have been refused."""
         with self._lock:
             self._held_because = None
 
-    def revoke(self, job_id: UUID, *, reason: str, below_version: int | None = None) -> None:
+    def revoke(
+        self, job_id: UUID, *, reason: str, code: ReasonCode | None = None, below_version: int | None = None
+    ) -> None:
         """Keep the job's runs that have not entered yet from entering; those of `below_version` on may."""
         with self._lock:
             for run_id in self._by_job.get(job_id, ()):
                 ticket = self._tickets[run_id]
                 if below_version is None or ticket.version < below_version:
-                    ticket.revoke(Refusal(reason))
+                    ticket.revoke(Refusal(reason, code=code))
 
     def refuse(self, run_id: UUID, refusal: Refusal) -> bool:
         """Keep this one run from entering; False if it has entered already."""
@@ -130,7 +141,7 @@ class StartGate:
     def shut(self, reason: str) -> tuple[list[Assignment], list[Assignment]]:
         """Let nobody enter any more, whoever comes; returns the runs that never will, and those going on."""
         with self._lock:
-            self._shut_because = Refusal(reason)
+            self._shut_because = Refusal(reason, code=ReasonCode.STOPPED)
             tickets = list(self._tickets.values())
             for ticket in tickets:
                 ticket.revoke(self._shut_because)

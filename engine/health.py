@@ -5,10 +5,12 @@ from uuid import UUID
 from engine.agenda import Agenda
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
+from engine.heartbeat import Heartbeat
 from engine.limits import MAX_LOOP_HELD_SECONDS, MAX_TICK_AGE_SECONDS
 from engine.pausing import Pausing
 from engine.ports import Clock, Store
 from engine.requests import Health, LaneRoom
+from engine.retention import Retention
 from engine.runner import Runner
 from engine.timer import Timer
 from registry import Lane
@@ -17,7 +19,7 @@ from registry import Lane
 class HealthCheck:
     """Looks at the parts of a node. May be used from any thread; asks the database, so not for a tight loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts it looks at, each once
         self,
         *,
         node: UUID,
@@ -28,6 +30,8 @@ class HealthCheck:
         timer: Timer,
         runner: Runner,
         pausing: Pausing,
+        heartbeat: Heartbeat,
+        retention: Retention,
     ) -> None:
         self._node = node
         self._store = store
@@ -37,6 +41,8 @@ class HealthCheck:
         self._timer = timer
         self._runner = runner
         self._pausing = pausing
+        self._heartbeat = heartbeat
+        self._retention = retention
 
     def look(self) -> Health:
         """How the node is at this moment."""
@@ -50,6 +56,8 @@ class HealthCheck:
             "slots cannot be claimed": self._timer.is_failing,
             "outcomes cannot be recorded": self._runner.recorder.is_failing,
             "the recorder thread is not alive": not self._runner.recorder.is_alive,
+            "the heartbeat thread is not alive": not self._heartbeat.is_alive,
+            "old history is not deleted": not self._retention.is_alive,
             "the database does not answer": latency_ms is None,
             "time-outs are not watched": not self._runner.deadlines.is_alive,
             "every thread of the pool is stuck in a run that is over": stuck >= self._agenda.permits[Lane.THREAD],

@@ -230,3 +230,35 @@ BACKFILL_PRIORITY = -10_000
 LINES_PER_BREATH = 32
 BREATH_SECONDS = 0.001
 """A run that has written more than is kept rests so long after so many lines: some 20,000 lines a second are left."""
+HEARTBEAT_SECONDS = 5.0
+"""How often a node writes down that it is there: by so much the end of one that was killed may be wrong."""
+
+WAITING_RECHECK_SECONDS = 30.0
+MAX_WAITING_RECHECKED = 1_000
+"""How often, and how many at once, runs that wait are looked at though nobody called them: a call that was lost must
+not leave them waiting for ever."""
+
+HEARTBEAT_SECONDS_AT_STOP = 1.0
+"""How long a stop waits for the node's last heartbeat, and for retention to come back from its batch."""
+
+FIRST_RETENTION_SECONDS = 60.0
+RETENTION_SECONDS = 3_600.0
+"""When after a start, and how often then, old history is deleted: not while a start has all else to do."""
+
+RETENTION_BATCH = 100
+"""Runs looked at, and deleted, in one transaction: 5 to 12 ms of the one connection that writes to SQLite, for which a
+claim may have to wait; 500 would be up to 60 ms."""
+
+RETENTION_PAUSE_SECONDS = 0.1
+"""Between two batches, so that claims and outcomes come first: a backlog goes at 900 runs a second."""
+
+RETENTION_JOBS = 20
+"""Jobs whose runs are counted in one read: with 10,000 each, 200,000 entries of an index, some 30 ms."""
+
+MIN_NODES_KEPT = 10
+"""Nodes that stay on record, however old."""
+
+MAX_RUNS_EXPLAINED = 20
+MAX_SLOTS_BEFORE = 3
+MAX_PAUSES_READ = 10
+"""What is read of a job's history to say what became of one slot."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from engine.captured_log import CapturedLog
 from engine.policies import DEFAULT_POLICIES, Policies
+from engine.reason_codes import ReasonCode
 from engine.timing import Timing
 
 
@@ -104,7 +105,8 @@ class Job:
     claimed or missed: no later slot lies before it, also when the wall clock is set back. `run_count` is how many runs
     its schedule has started, which `max_runs` bounds. `consecutive_failures` counts its runs by schedule that ended
     badly in a row, `consecutive_crashes` its runs that took their worker process with them. `pause` is there while it
-    is paused, unless an earlier release paused it. `version` grows by one with each edit and each claim (law 1).
+    is paused, unless an earlier release paused it. `timing_since` is when its timing became what it is, None if an
+    earlier release saw to that. `version` grows by one with each edit and each claim (law 1).
     """
 
     id: UUID
@@ -124,6 +126,7 @@ class Job:
     consecutive_crashes: int = 0
     policies: Policies = DEFAULT_POLICIES
     pause: Pause | None = None
+    timing_since: datetime | None = None
     version: int = 1
 
     @property
@@ -191,10 +194,12 @@ class Run:
     is_stuck: bool = False
     concurrency_key: str | None = None
     backfill_id: UUID | None = None
+    reason_code: ReasonCode | None = None
 
-    def skipped(self, reason: str, *, at: datetime) -> "Run":
+    def skipped(self, reason: str, *, at: datetime, code: ReasonCode | None = None) -> "Run":
         """The same slot, decided not to start."""
-        return replace(self, state=RunState.SKIPPED, started_at=None, lateness_ms=None, finished_at=at, reason=reason)
+        ended = replace(self, state=RunState.SKIPPED, started_at=None, lateness_ms=None, finished_at=at, reason=reason)
+        return replace(ended, reason_code=code)
 
     def queued(self, reason: str, *, at: datetime) -> "Run":
         """The same slot, decided to start later."""
@@ -248,6 +253,7 @@ class Outcome:
     error: RunError | None = None
     result_json: str | None = None
     reason: str | None = None
+    reason_code: ReasonCode | None = None
     undoes_claim: bool = False
     attempt_state: RunState | None = None
     attempt_reason: str | None = None

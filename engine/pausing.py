@@ -15,6 +15,7 @@ from engine.limits import MAX_CRASHES
 from engine.nouns import Advance, BadStreak, Job, JobStatus, Pause
 from engine.ports import Clock, Store
 from engine.reading import overdue_jobs
+from engine.reason_codes import ReasonCode
 from engine.run_path import as_text
 from engine.slots import following, schedule_of
 
@@ -171,7 +172,7 @@ class Pausing:
                 self._store.advance(advances)
 
     def _passed_over(self, job: Job, now: datetime, reason: str) -> Advance | None:
-        missed = self._editor.missed(job, now, reason)
+        missed = self._editor.missed(job, now, reason, ReasonCode.PAUSED_ALL)
         if missed is None or missed.last_scheduled_for is None:
             return None
         schedule = schedule_of(job, self._editor.calendars_of(job.timing))

@@ -9,6 +9,7 @@ from engine.due_slots import Decision, DueSlots
 from engine.errors import InvalidSchedule
 from engine.nouns import Advance, Job, Run, RunState
 from engine.ports import Ids
+from engine.reason_codes import ReasonCode, day_off_reason
 from engine.schedule import Schedule
 from engine.slot_rows import Extent, SlotRows, extent_between
 from engine.slots import excluding_calendar, following, mover, origin, schedule_of
@@ -62,12 +63,19 @@ def plan_catch_up(job: Job, calendars: Calendars, *, now: datetime, node: UUID, 
         next_run_at=following(schedule, decision.missed.last),
         last_scheduled_for=decision.missed.last,
         run=None,
-        missed=rows.stretch(decision.missed, RunState.MISSED, decision.missed_because),
+        missed=rows.stretch(decision.missed, RunState.MISSED, decision.missed_because, ReasonCode.MISFIRE),
     )
 
 
 def missed_stretch(
-    job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids, reason: str
+    job: Job,
+    calendars: Calendars,
+    *,
+    now: datetime,
+    node: UUID,
+    new_id: Ids,
+    reason: str,
+    code: ReasonCode | None = None,
 ) -> Run | None:
     """The row for the job's slots that are due and not claimed, however many (law 11); None if there are none."""
     first = job.next_run_at
@@ -78,7 +86,7 @@ def missed_stretch(
     except InvalidSchedule:
         # What is stored cannot be read any more: the one slot that is known stands for them.
         extent = Extent(first, first, 1, is_exact=False)
-    return SlotRows(job, now, node, new_id).stretch(extent, RunState.MISSED, reason)
+    return SlotRows(job, now, node, new_id).stretch(extent, RunState.MISSED, reason, code)
 
 
 def _advance(
@@ -86,8 +94,10 @@ def _advance(
 ) -> Advance:
     def decided(slot: datetime) -> Run:
         run = rows.claimed(slot)
-        reason = _day_off(rows.job, schedule, calendars, slot) or refusal
-        return run if reason is None else run.skipped(reason, at=rows.now)
+        day_off = _day_off(rows.job, schedule, calendars, slot)
+        if day_off is not None:
+            return run.skipped(day_off, at=rows.now, code=ReasonCode.DAY_OFF)
+        return run if refusal is None else run.skipped(refusal, at=rows.now, code=ReasonCode.ORPHANED)
 
     missed, passed_over = decision.missed, decision.passed_over
     return Advance(
@@ -97,10 +107,12 @@ def _advance(
         last_scheduled_for=decision.last,
         run=None if decision.slot is None else decided(decision.slot),
         queued=tuple(_waiting(decided(slot), rows.now) for slot in decision.queued),
-        missed=None if missed is None else rows.stretch(missed, RunState.MISSED, decision.missed_because),
+        missed=None
+        if missed is None
+        else rows.stretch(missed, RunState.MISSED, decision.missed_because, ReasonCode.MISFIRE),
         passed_over=None
         if passed_over is None
-        else rows.stretch(passed_over, RunState.SKIPPED, decision.passed_over_because),
+        else rows.stretch(passed_over, RunState.SKIPPED, decision.passed_over_because, ReasonCode.OVERLAP),
     )
 
 
@@ -115,10 +127,10 @@ def _day_off(job: Job, schedule: Schedule, calendars: Calendars, slot: datetime)
     name = excluding_calendar(job.timing, days_off(job.timing, calendars), slot)
     moving = mover(schedule)
     if name is None or moving is None:
-        return None if name is None else f"excluded by calendar {name}"
+        return None if name is None else day_off_reason(name)
     moved_to = moving.moved_to(slot)
     if moved_to is None:
-        return f"excluded by calendar {name}, not moved: no business day is near enough"
+        return day_off_reason(name, "not moved: no business day is near enough")
     if job.timing.end_at is not None and moved_to > job.timing.end_at:
-        return f"excluded by calendar {name}, not moved: end_at is before the next business day"
-    return f"excluded by calendar {name}, moved to {moved_to:%Y-%m-%dT%H:%M:%SZ}"
+        return day_off_reason(name, "not moved: end_at is before the next business day")
+    return day_off_reason(name, f"moved to {moved_to:%Y-%m-%dT%H:%M:%SZ}")

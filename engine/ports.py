@@ -25,6 +25,8 @@ from engine.nouns import (
     RunState,
     WaitingStart,
 )
+from engine.past import Around, CrowdedJob, Entry, KeptPause, Position, Uptime
+from engine.reason_codes import ReasonCode
 
 Ids = Callable[[], UUID]
 """Makes a fresh id; a claim is known by its run's, so no two may ever be the same."""
@@ -150,7 +152,15 @@ class Store(Protocol):
         """
         ...
 
-    def end_waiting(self, run_ids: Collection[UUID], state: RunState, *, at: datetime, reason: str) -> int:
+    def end_waiting(
+        self,
+        run_ids: Collection[UUID],
+        state: RunState,
+        *,
+        at: datetime,
+        reason: str,
+        code: ReasonCode | None = None,
+    ) -> int:
         """End those of the runs that wait; returns how many did."""
         ...
 
@@ -191,6 +201,53 @@ class Store(Protocol):
 
     def end_global_pause(self, at: datetime) -> None:
         """End the pause of everything that is in force, if there is one."""
+        ...
+
+    def node_started(self, node: UUID, at: datetime) -> None:
+        """Keep a node, seen at the instant for the first time."""
+        ...
+
+    def node_seen(self, node: UUID, at: datetime) -> bool:
+        """It is still there; False if it is not on record."""
+        ...
+
+    def node_stopped(self, node: UUID, at: datetime, *, since: datetime) -> bool:
+        """It is seen for the last time, and has claimed nothing since `since`; False if it is not on record."""
+        ...
+
+    def uptimes(self, *, around: datetime) -> list[Uptime]:
+        """That of the last node that came at or before the instant, and of the first one after it."""
+        ...
+
+    def pauses_over(self, job_id: UUID, *, at: datetime) -> list[KeptPause]:
+        """The ended pauses of the job, and the pauses of everything, in force at the instant, the latest first."""
+        ...
+
+    def runs_around(self, job_id: UUID, *, first: datetime, end: datetime) -> Around:
+        """The runs of a job, which may be deleted, from `first` on and before `end`, and the slots beside them."""
+        ...
+
+    def history_page(self, *, job_id: UUID | None, until: Position, after: Position | None, limit: int) -> list[Entry]:
+        """Runs of a job, or of all, oldest first, from the one after `after` to `until`, which may be one."""
+        ...
+
+    def crowded_jobs(self, *, newest: int, after: UUID | None, limit: int) -> tuple[list[CrowdedJob], UUID | None]:
+        """Of the next `limit` jobs after `after`, by their ids, those with more than `newest` runs.
+
+        And the last one that was looked at; None in its place if there are no more.
+        """
+        ...
+
+    def forget_runs(self, run_ids: Collection[UUID]) -> int:
+        """Delete those of the runs that are over and not stuck, with their logs; returns how many that were."""
+        ...
+
+    def forget_pauses(self, *, ended_before: datetime, limit: int) -> int:
+        """Delete pauses that ended before the instant; returns how many."""
+        ...
+
+    def forget_nodes(self, *, seen_before: datetime, keep: int, limit: int) -> int:
+        """Delete nodes last seen before the instant, but never the newest `keep`; returns how many."""
         ...
 
     def calendars(self, names: Collection[str]) -> list[Calendar]:

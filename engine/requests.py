@@ -10,6 +10,7 @@ from engine.calendars import Weekday
 from engine.nouns import JobStatus
 from engine.policies import DEFAULT_POLICIES, Policies
 from engine.timing import Timing
+from registry import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,11 @@ class Capacity:
     processes: int = 2
     coroutines: int = 200
     process_memory_bytes: int | None = None
+
+    @property
+    def permits(self) -> dict[Lane, int]:
+        """The same by lane."""
+        return {Lane.THREAD: self.threads, Lane.PROCESS: self.processes, Lane.LOOP: self.coroutines}
 
 
 @dataclass(frozen=True, slots=True)

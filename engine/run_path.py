@@ -237,6 +237,7 @@ def not_started(assignment: Assignment, refusal: Refusal, *, at: datetime) -> Ou
         state=refusal.state,
         finished_at=at,
         reason=refusal.reason,
+        reason_code=refusal.code,
         undoes_claim=True,
     )
 

@@ -12,6 +12,7 @@ from engine.live_logs import LiveLogs
 from engine.live_runs import LiveRuns
 from engine.nouns import Assignment, CallOver, Finished, Outcome, Run, RunState
 from engine.ports import Clock, Store
+from engine.reason_codes import ReasonCode
 from engine.recorder import Recorder
 from engine.retries import with_retry
 from engine.run_path import RunPath, not_started, run_keys
@@ -92,7 +93,7 @@ class Runner:
         reason = "the scheduler stopped before the run started"
         waiting, entered = self._gate.shut(reason)
         for assignment in waiting:
-            self.end_unstarted(assignment, Refusal(reason))
+            self.end_unstarted(assignment, Refusal(reason, code=ReasonCode.STOPPED))
         over = self.recorder.waiting_run_ids()
         left = [assignment for assignment in entered if assignment.run.id not in over]
         return sum(self._abandon(assignment) for assignment in left if self._gate.holds(assignment.run.id))

@@ -17,7 +17,9 @@ from engine.edits import changed, new_job, replaced, require_function
 from engine.errors import EverythingPaused, NotScheduling
 from engine.gate import StartGate
 from engine.health import HealthCheck
+from engine.heartbeat import Heartbeat
 from engine.limits import (
+    HEARTBEAT_SECONDS,
     MAX_WAIT_SECONDS,
     RECORDING_SECONDS_AT_STOP,
     TIMER_SECONDS_AT_STOP,
@@ -31,9 +33,11 @@ from engine.preview.forecast import Forecast
 from engine.reading import existing_job
 from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_misfits, warn_of_orphans
 from engine.requests import Capacity, Health, JobChange, JobDraft
+from engine.retention import HistoryLimits, Retention
 from engine.runner import Runner
 from engine.timer import Timer
-from registry import JobFunction, Lane
+from engine.why import Why
+from registry import JobFunction
 
 log = structlog.get_logger("scheduler.engine")
 
@@ -51,6 +55,8 @@ class Scheduler:
         functions: Mapping[str, JobFunction],
         clock: Clock,
         capacity: Capacity | None = None,
+        history: HistoryLimits | None = None,
+        heartbeat_seconds: float = HEARTBEAT_SECONDS,
         max_wait_seconds: float = MAX_WAIT_SECONDS,
         new_id: Ids = uuid4,
     ) -> None:
@@ -61,12 +67,7 @@ class Scheduler:
         self._new_id = new_id
         self._gate = StartGate()
         room = capacity or Capacity()
-        self._agenda = Agenda(
-            clock=clock,
-            permits={Lane.THREAD: room.threads, Lane.PROCESS: room.processes, Lane.LOOP: room.coroutines},
-            functions=functions,
-            max_wait_seconds=max_wait_seconds,
-        )
+        self._agenda = Agenda(clock=clock, permits=room.permits, functions=functions, max_wait_seconds=max_wait_seconds)
         self._runner = Runner(
             store=store,
             clock=clock,
@@ -89,13 +90,25 @@ class Scheduler:
         self._manual_runs = self._new_manual_runs()
         self.backfilling = self._new_backfilling()
         self._timer = Timer(agenda=self._agenda, dispatcher=self._new_dispatcher(), pausing=self.pausing, clock=clock)
+        self._heartbeat = Heartbeat(
+            store=store,
+            clock=clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            node=self.node,
+            interval_seconds=heartbeat_seconds,
+        )
+        self._retention = Retention(store=store, clock=clock, limits=history or HistoryLimits())
+        self._claims_ended_at: datetime | None = None
         self._health_check = self._new_health_check()
+        self.why = Why(store=store, clock=clock, node=self.node)
         self.forecast = Forecast(store=store, clock=clock, functions=functions)
         self.calendars = CalendarBook(store=store, clock=clock, reschedule=self._editor.reschedule)
 
     def start(self) -> None:
         """Recover what the last process left, read the due times back, start the threads. Raises StoreUnavailable."""
         now = self._clock.now()
+        self._heartbeat.enter(now)
         self.pausing.restore()
         lost = lose_abandoned_runs(self._store, now=now)
         moved = look_up_again(self._store)
@@ -109,6 +122,8 @@ class Scheduler:
         self._runner.deadlines.start()
         self._runner.lanes.start_ahead()
         self._timer.start()
+        self._retention.start()
+        self._heartbeat.start()
         log.info(
             "scheduler started",
             node=str(self.node),
@@ -124,13 +139,14 @@ class Scheduler:
     def begin_stop(self) -> None:
         """Claim nothing more and say so in `health`; `stop` is to follow."""
         self._agenda.stop()
+        self._claims_ended_at = self._claims_ended_at or self._clock.now()
         # Open streams would hold the server until it cancels them, if it ever does.
         self.live_logs.end_all()
 
     def stop(self, *, grace_seconds: float) -> bool:
         """Claim nothing more, give the runs their grace, record what is left as lost; True if all is on record.
 
-        Returns within the grace plus ten seconds, also when a function never returns: its thread is then still
+        Returns within the grace plus twelve seconds, also when a function never returns: its thread is then still
         there, and it is for the deployment to end the process. Called once.
         """
         self.begin_stop()
@@ -140,6 +156,8 @@ class Scheduler:
         left = self._runner.abandon_runs()
         self._runner.shut_down()
         is_recorded = self._recorder.stop(RECORDING_SECONDS_AT_STOP)
+        self._retention.stop()
+        self._heartbeat.stop(claims_ended_at=self._claims_ended_at or self._clock.now())
         log.info("scheduler stopped", node=str(self.node), runs_left=left, outcomes_recorded=is_recorded)
         return left == 0 and is_recorded
 
@@ -255,6 +273,8 @@ class Scheduler:
             timer=self._timer,
             runner=self._runner,
             pausing=self.pausing,
+            heartbeat=self._heartbeat,
+            retention=self._retention,
         )
 
     def _new_dispatcher(self) -> Dispatcher:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from engine.nouns import Job, Run, RunState, Trigger
 from engine.ports import Ids
+from engine.reason_codes import ReasonCode
 from engine.schedule import Schedule
 
 
@@ -51,7 +52,7 @@ class SlotRows:
             concurrency_key=self.job.policies.concurrency_key,
         )
 
-    def stretch(self, extent: Extent, state: RunState, reason: str) -> Run:
+    def stretch(self, extent: Extent, state: RunState, reason: str, code: ReasonCode | None) -> Run:
         """The one row for slots that do not run."""
         return Run(
             id=self.new_id(),
@@ -65,6 +66,7 @@ class SlotRows:
             node=self.node,
             finished_at=self.now,
             reason=reason if extent.is_exact else f"{reason} (at least {extent.count} slots)",
+            reason_code=code,
         )
 
 

@@ -13,6 +13,7 @@ from engine.gate import StartGate
 from engine.limits import LOST_CLAIM_RETRY_SECONDS, MAX_QUARANTINE_SECONDS
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState, WaitingStart
 from engine.ports import Clock, Store
+from engine.reason_codes import ReasonCode
 from engine.recorder import Recorder
 from engine.run_path import run_keys
 from registry import JobFunction, Lane
@@ -88,8 +89,7 @@ class WaitingRuns:
         candidates, self._in_doubt = self._in_doubt, []
         for candidate in candidates:
             if candidate.run.id in on_record:
-                started = candidate.run.started_again(node=self._node, at=self._clock.now())
-                self._start(Assignment(started, candidate.job))
+                self._begin(candidate, candidate.run.started_again(node=self._node, at=self._clock.now()))
             else:
                 self._withdraw(candidate)
                 self._agenda.push(candidate.hint)
@@ -135,7 +135,7 @@ class WaitingRuns:
 
     def _conclude(self, candidate: Candidate, found: Run | None) -> None:
         if found is not None and found.state is RunState.RUNNING:
-            self._start(Assignment(found, candidate.job))
+            self._begin(candidate, found)
             return
         self._withdraw(candidate)
         if found is None:
@@ -145,10 +145,18 @@ class WaitingRuns:
         elif found.state is RunState.RETRYING and found.due_at is not None and found.due_at > self._clock.now():
             self._agenda.push(replace(candidate.hint, due_at=found.due_at))
 
+    def _begin(self, candidate: Candidate, started: Run) -> None:
+        # Its ticket was opened before the claim, with the run as it waited: a stop must not record that one's attempt.
+        assignment = Assignment(started, candidate.job)
+        self._gate.renew(assignment)
+        self._start(assignment)
+
     def _withdraw(self, candidate: Candidate) -> None:
         self._gate.close(candidate.run.id)
         self._agenda.give_back(candidate.lane)
 
     def _skip(self, run: Run, reason: str) -> None:
-        if self._store.end_waiting([run.id], RunState.SKIPPED, at=self._clock.now(), reason=reason):
+        if self._store.end_waiting(
+            [run.id], RunState.SKIPPED, at=self._clock.now(), reason=reason, code=ReasonCode.ORPHANED
+        ):
             log.info("slot skipped", **run_keys(run), reason=reason)

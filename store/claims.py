@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from engine.errors import JobNotFound
 from engine.nouns import Advance, JobStatus, Run, RunState
+from engine.reason_codes import ReasonCode
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
 from store.overlaps import Rules, Verdict, decide, superseded_reason
@@ -43,7 +44,13 @@ _ASK_TO_END = update(runs).where(_THESE, IS_RUNNING).values(cancel_reason=bindpa
 _END_ALL_WAITING = (
     update(runs)
     .where(IS_WAITING)
-    .values(state=bindparam("ended_as"), finished_at=bindparam("at"), due_at=None, reason=bindparam("why"))
+    .values(
+        state=bindparam("ended_as"),
+        finished_at=bindparam("at"),
+        due_at=None,
+        reason=bindparam("why"),
+        reason_code=bindparam("code"),
+    )
 )
 _END_WAITING = _END_ALL_WAITING.where(_THESE)
 
@@ -81,16 +88,26 @@ def add_manual_run(
     return None
 
 
-def end_waiting(connection: Connection, run_ids: Collection[UUID], state: RunState, *, at: datetime, why: str) -> int:
+def end_waiting(
+    connection: Connection,
+    run_ids: Collection[UUID],
+    state: RunState,
+    *,
+    at: datetime,
+    why: str,
+    code: ReasonCode | None = None,
+) -> int:
     """End those of the runs that wait; returns how many did."""
-    parameters = {"run_ids": list(run_ids), "ended_as": state, "at": at, "why": why}
+    parameters = {"run_ids": list(run_ids), "ended_as": state, "at": at, "why": why, "code": code}
     return connection.execute(_END_WAITING, parameters).rowcount if run_ids else 0
 
 
 def end_all_waiting(connection: Connection, job_id: UUID | None, *, at: datetime) -> None:
     """Cancel what waits of a job that is deleted; None stands for all jobs."""
     statement = _END_ALL_WAITING if job_id is None else _END_ALL_WAITING.where(runs.c.job_id == job_id)
-    connection.execute(statement, {"ended_as": RunState.CANCELLED, "at": at, "why": "the job was deleted"})
+    connection.execute(
+        statement, {"ended_as": RunState.CANCELLED, "at": at, "why": "the job was deleted", "code": ReasonCode.DELETED}
+    )
 
 
 def ask_to_end(connection: Connection, run_ids: Collection[UUID], *, why: str) -> int:
@@ -124,7 +141,7 @@ def _verdicts(
 def _supersede(connection: Connection, crowd: Crowd, *, by: Run) -> None:
     """End what is not over of the job: at once if it only waits."""
     why, at = superseded_reason(by.id), by.due_at or by.scheduled_for
-    end_waiting(connection, crowd.queued, RunState.SKIPPED, at=at, why=why)
+    end_waiting(connection, crowd.queued, RunState.SKIPPED, at=at, why=why, code=ReasonCode.OVERLAP)
     end_waiting(connection, crowd.retrying, RunState.CANCELLED, at=at, why=why)
     ask_to_end(connection, crowd.going, why=why)
 

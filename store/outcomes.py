@@ -46,7 +46,7 @@ _FINISH = (
     .values({name: bindparam(f"new_{name}") for name in (
         "state", "started_at", "finished_at", "lateness_ms", "duration_ms",
         "error_type", "error_message", "error_traceback", "result", "reason",
-        "due_at", "earlier_attempts", "is_stuck",
+        "due_at", "earlier_attempts", "is_stuck", "reason_code",
     )})
 )  # fmt: skip
 _CALL_OVER = (
@@ -264,6 +264,7 @@ def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:
         "new_due_at": outcome.due_at,
         "new_earlier_attempts": earlier or None,
         "new_is_stuck": outcome.is_stuck or None,
+        "new_reason_code": outcome.reason_code,
     }
 
 

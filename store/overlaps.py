@@ -8,8 +8,11 @@ from uuid import UUID
 from engine.limits import MAX_QUEUED_RUNS
 from engine.nouns import Run, RunState
 from engine.policies import OverlapPolicy
+from engine.reason_codes import ReasonCode
 from store.columns import AnyRow
 from store.crowds import Crowd
+
+OVERLAP = ReasonCode.OVERLAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,19 @@ def _overlapping(run: Run, policy: OverlapPolicy, crowd: Crowd, *, at: datetime)
     in_the_way = overlap_reason(crowd)
     match policy:
         case OverlapPolicy.QUEUE_ONE if crowd.queued:
-            return Verdict(run.skipped(f"{in_the_way}, and run {crowd.queued[0]} waits for it already", at=at))
+            return Verdict(
+                run.skipped(f"{in_the_way}, and run {crowd.queued[0]} waits for it already", at=at, code=OVERLAP)
+            )
         case OverlapPolicy.QUEUE_ALL if len(crowd.queued) >= MAX_QUEUED_RUNS:
-            return Verdict(run.skipped(f"{in_the_way}, and {len(crowd.queued)} runs wait for it already", at=at))
+            return Verdict(
+                run.skipped(f"{in_the_way}, and {len(crowd.queued)} runs wait for it already", at=at, code=OVERLAP)
+            )
         case OverlapPolicy.QUEUE_ONE | OverlapPolicy.QUEUE_ALL:
             return Verdict(run.queued(in_the_way, at=at))
         case OverlapPolicy.CANCEL_RUNNING:
             return Verdict(run.queued(f"{in_the_way}, and is being cancelled for this one", at=at), supersedes=True)
         case _:
-            return Verdict(run.skipped(in_the_way, at=at))
+            return Verdict(run.skipped(in_the_way, at=at, code=OVERLAP))
 
 
 def _by_key(run: Run, rules: Rules, crowd: Crowd, loads: Counter[str], *, at: datetime) -> Run:
@@ -84,7 +91,7 @@ def _by_key(run: Run, rules: Rules, crowd: Crowd, loads: Counter[str], *, at: da
         return run
     reason = key_reason(key, loads[key], rules.concurrency_limit)
     if len(crowd.queued) >= MAX_QUEUED_RUNS:
-        return run.skipped(f"{reason}, and {len(crowd.queued)} runs of this job wait already", at=at)
+        return run.skipped(f"{reason}, and {len(crowd.queued)} runs of this job wait already", at=at, code=OVERLAP)
     return run.queued(reason, at=at)
 
 

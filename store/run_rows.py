@@ -100,6 +100,7 @@ def _row_of(run: Run) -> dict[str, Any]:
         "is_stuck": run.is_stuck or None,
         "concurrency_key": run.concurrency_key,
         "backfill_id": run.backfill_id,
+        "reason_code": run.reason_code,
     }
 
 
@@ -129,6 +130,7 @@ def run_of(row: Row[Any]) -> Run:
         is_stuck=bool(row.is_stuck),
         concurrency_key=row.concurrency_key,
         backfill_id=row.backfill_id,
+        reason_code=row.reason_code,
     )
 
 

@@ -26,7 +26,21 @@ from engine.nouns import (
     RunState,
     WaitingStart,
 )
-from store import backfill_rows, calendar_rows, claims, job_rows, log_rows, outcomes, pause_rows, run_rows, waiting_runs
+from engine.past import Around, CrowdedJob, Entry, KeptPause, Position, Uptime
+from engine.reason_codes import ReasonCode
+from store import (
+    backfill_rows,
+    calendar_rows,
+    claims,
+    history_rows,
+    job_rows,
+    log_rows,
+    node_rows,
+    outcomes,
+    pause_rows,
+    run_rows,
+    waiting_runs,
+)
 from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
@@ -95,15 +109,18 @@ class SqlStore:
     def delete_job(self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None) -> bool:
         with self._writing() as connection:
             version = None if dropping is None else dropping.job_version
+            pause = pause_rows.pause_to_keep(connection, job_id, at=at)
             is_deleted = job_rows.delete_job(connection, job_id, at_version=version)
             if is_deleted:
                 backfill_rows.cancel_backfills_of_deleted(connection, job_id, at=at)
+                pause_rows.insert_ended_pause(connection, pause)
                 claims.end_all_waiting(connection, job_id, at=at)
                 run_rows.insert_runs(connection, [None if dropping is None else dropping.run])
             return is_deleted
 
     def delete_all_jobs(self, *, at: datetime, droppings: Collection[Dropping] = ()) -> list[UUID]:
         with self._writing() as connection:
+            pause_rows.keep_all_pauses(connection, at=at)
             versions = job_rows.delete_all_jobs(connection)
             backfill_rows.cancel_backfills_of_deleted(connection, None, at=at)
             claims.end_all_waiting(connection, None, at=at)
@@ -214,9 +231,17 @@ class SqlStore:
         with self._writing() as connection:
             return waiting_runs.start_waiting(connection, starts, ended)
 
-    def end_waiting(self, run_ids: Collection[UUID], state: RunState, *, at: datetime, reason: str) -> int:
+    def end_waiting(
+        self,
+        run_ids: Collection[UUID],
+        state: RunState,
+        *,
+        at: datetime,
+        reason: str,
+        code: ReasonCode | None = None,
+    ) -> int:
         with self._writing() as connection:
-            return claims.end_waiting(connection, run_ids, state, at=at, why=reason)
+            return claims.end_waiting(connection, run_ids, state, at=at, why=reason, code=code)
 
     def ask_to_end(self, run_id: UUID, *, reason: str) -> bool:
         with self._writing() as connection:
@@ -233,6 +258,50 @@ class SqlStore:
     def end_global_pause(self, at: datetime) -> None:
         with self._writing() as connection:
             pause_rows.end_global_pause(connection, at)
+
+    def node_started(self, node: UUID, at: datetime) -> None:
+        with self._writing() as connection:
+            node_rows.insert_node(connection, node, at)
+
+    def node_seen(self, node: UUID, at: datetime) -> bool:
+        with self._writing() as connection:
+            return node_rows.see_node(connection, node, at)
+
+    def node_stopped(self, node: UUID, at: datetime, *, since: datetime) -> bool:
+        with self._writing() as connection:
+            return node_rows.stop_node(connection, node, at, since)
+
+    def uptimes(self, *, around: datetime) -> list[Uptime]:
+        with self._reading() as connection:
+            return node_rows.find_uptimes(connection, around)
+
+    def pauses_over(self, job_id: UUID, *, at: datetime) -> list[KeptPause]:
+        with self._reading() as connection:
+            return pause_rows.find_pauses(connection, job_id, at=at)
+
+    def runs_around(self, job_id: UUID, *, first: datetime, end: datetime) -> Around:
+        with self._reading() as connection:
+            return history_rows.find_around(connection, job_id, first, end)
+
+    def history_page(self, *, job_id: UUID | None, until: Position, after: Position | None, limit: int) -> list[Entry]:
+        with self._reading() as connection:
+            return history_rows.page_of_history(connection, job_id=job_id, until=until, after=after, limit=limit)
+
+    def crowded_jobs(self, *, newest: int, after: UUID | None, limit: int) -> tuple[list[CrowdedJob], UUID | None]:
+        with self._reading() as connection:
+            return history_rows.crowded_jobs(connection, newest=newest, after=after, limit=limit)
+
+    def forget_runs(self, run_ids: Collection[UUID]) -> int:
+        with self._writing() as connection:
+            return history_rows.forget_runs(connection, run_ids)
+
+    def forget_pauses(self, *, ended_before: datetime, limit: int) -> int:
+        with self._writing() as connection:
+            return history_rows.forget_pauses(connection, ended_before, limit)
+
+    def forget_nodes(self, *, seen_before: datetime, keep: int, limit: int) -> int:
+        with self._writing() as connection:
+            return history_rows.forget_nodes(connection, seen_before, keep=keep, limit=limit)
 
     def calendar(self, name: str) -> Calendar | None:
         """The calendar of this name."""

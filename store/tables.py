@@ -30,6 +30,7 @@ from engine.limits import (
 )
 from engine.nouns import JobStatus, RunState, Trigger
 from engine.policies import MisfirePolicy, OverlapPolicy
+from engine.reason_codes import ReasonCode
 from engine.timing import KINDS, DstGap, DstOverlap, OnExcluded
 from registry.functions import MAX_FUNCTION_NAME_LENGTH
 from store.columns import Names, UtcDateTime, word_of
@@ -89,6 +90,7 @@ jobs = Table(
     Column("paused_by", String(MAX_NAME_LENGTH)),
     Column("pause_note", Text),
     Column("pause_reason", Text),
+    Column("timing_since", UtcDateTime),
     CheckConstraint(f"{_KINDS_GIVEN} = 1", name="jobs_one_schedule"),
 )
 
@@ -121,6 +123,7 @@ runs = Table(
     Column("is_stuck", Boolean),
     Column("concurrency_key", String(MAX_CONCURRENCY_KEY_LENGTH)),
     Column("backfill_id", Uuid),
+    Column("reason_code", word_of(ReasonCode, length=32)),
 )
 
 # Jobs list calendars by name, in JSON: store/calendar_rows.py sees to it that those are there.
@@ -184,6 +187,7 @@ nodes = Table(
 # Words, not parameters: SQLite and PostgreSQL use a partial index only for a condition they can read.
 IS_RUNNING = runs.c.state == literal_column("'running'")
 IS_WAITING = runs.c.state.in_([literal_column("'queued'"), literal_column("'retrying'")])
+IS_OF_A_SLOT = runs.c.trigger == literal_column("'schedule'")
 IS_SCHEDULED = jobs.c.status.in_([literal_column("'active'"), literal_column("'failed'")])
 
 
@@ -192,7 +196,6 @@ def _where(condition: ColumnElement[bool]) -> dict[str, Any]:
     return {"sqlite_where": condition, "postgresql_where": condition}
 
 
-_OF_A_SLOT = runs.c.trigger == literal_column("'schedule'")
 _IS_DUE_SOMETIME = jobs.c.next_run_at.is_not(None)
 
 Index("jobs_due", jobs.c.next_run_at, **_where(_IS_DUE_SOMETIME))
@@ -203,7 +206,7 @@ Index(
     runs.c.job_id,
     runs.c.scheduled_for,
     unique=True,
-    **_where(_OF_A_SLOT),
+    **_where(IS_OF_A_SLOT),
 )
 Index("runs_running", runs.c.job_id, **_where(IS_RUNNING))
 Index("runs_listed", runs.c.scheduled_for, runs.c.id)

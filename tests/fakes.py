@@ -90,6 +90,7 @@ class Node:
         self.calls: list[tuple[str, datetime]] = []
         self.functions.register("note", self._note)
         options.setdefault("max_wait_seconds", 86_400.0)
+        options.setdefault("heartbeat_seconds", 86_400.0)
         self.scheduler = Scheduler(
             store=store, functions=self.functions, clock=self.clock, capacity=Capacity(threads=pool_size), **options
         )

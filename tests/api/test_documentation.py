@@ -47,6 +47,7 @@ DOCUMENTED = {
     "get_run_logs": {200, 400, 404, 422, 503},
     "preview_schedule": {200, 400, 413, 422, 503},
     "preview_job": {200, 400, 404, 422, 503},
+    "explain_slot": {200, 400, 404, 422, 503},
     "create_calendar": {200, 400, 409, 413, 422, 503},
     "list_calendars": {200, 503},
     "get_calendar": {200, 404, 422, 503},

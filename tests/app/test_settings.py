@@ -35,6 +35,8 @@ def test_without_any_variable_the_defaults_hold() -> None:
         "process_pool_size": 2,
         "async_pool_size": 200,
         "process_memory_mib": None,
+        "history_days": 90.0,
+        "history_runs_per_job": 10_000,
         "stop_grace_seconds": 8.0,
     }
 
@@ -120,6 +122,9 @@ def test_job_modules_are_split_at_commas(given: str, names: tuple[str, ...], mon
         ("STOP_GRACE_SECONDS", "-1", "from 0 to 3600"),
         ("STOP_GRACE_SECONDS", "nan", "from 0 to 3600"),
         ("STOP_GRACE_SECONDS", "inf", "from 0 to 3600"),
+        ("HISTORY_DAYS", "-1", "a number of days from 0, for ever, to 36500"),
+        ("HISTORY_DAYS", "inf", "from 0, for ever, to 36500"),
+        ("HISTORY_RUNS_PER_JOB", "0.5", "a whole number from 0, for all of them, to 10000000"),
         ("JOB_MODULES", "team/jobs.py", "dotted module names"),
         ("JOB_MODULES", "team..jobs", "dotted module names"),
         ("DATABASE_URL", "", "sqlite:///FILE"),

@@ -22,6 +22,7 @@ from engine.gate import Refusal, StartGate
 from engine.heap import DueHeap
 from engine.limits import MAX_EDIT_TRIES
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Outcome, RunState
+from engine.reason_codes import ReasonCode
 from engine.requests import JobChange, JobDraft
 from engine.scheduler import Scheduler
 from registry import Lane, RunContext
@@ -834,7 +835,7 @@ def test_a_gate_that_was_shut_lets_nobody_in_who_comes_later() -> None:
 
     gate.open(Assignment(run, job), version=1)
 
-    assert gate.enter(run.id) == Refusal("the scheduler stopped before the run started")
+    assert gate.enter(run.id) == Refusal("the scheduler stopped before the run started", code=ReasonCode.STOPPED)
 
 
 def test_a_manual_run_asked_for_before_a_stop_is_refused_after_it(chaos: Interference) -> None:

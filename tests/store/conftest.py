@@ -9,6 +9,10 @@ import pytest
 from store import SqlStore, open_store
 from tests.store.postgres import PostgresServer, running_server
 
+TRUNCATE = "TRUNCATE " + ", ".join(
+    f"shared.{table}" for table in ("jobs", "runs", "calendars", "run_logs", "pauses", "backfills", "nodes")
+)
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
@@ -63,5 +67,5 @@ def store(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
         store.close()
     else:
         store = request.getfixturevalue("postgres_store")
-        request.getfixturevalue("postgres_server").execute("TRUNCATE shared.jobs, shared.runs, shared.calendars")
+        request.getfixturevalue("postgres_server").execute(TRUNCATE)
         yield store

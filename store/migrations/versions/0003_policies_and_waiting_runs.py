@@ -39,6 +39,7 @@ _ADDED_TO_JOBS: tuple[tuple[str, sa.types.TypeEngine[Any], str | None], ...] = (
     ("paused_by", sa.String(200), None),
     ("pause_note", sa.Text(), None),
     ("pause_reason", sa.Text(), None),
+    ("timing_since", UtcDateTime(), None),
 )
 _ADDED_TO_RUNS: tuple[tuple[str, sa.types.TypeEngine[Any]], ...] = (
     ("earlier_attempts", sa.JSON()),
@@ -47,6 +48,7 @@ _ADDED_TO_RUNS: tuple[tuple[str, sa.types.TypeEngine[Any]], ...] = (
     ("is_stuck", sa.Boolean()),
     ("concurrency_key", sa.String(100)),
     ("backfill_id", sa.Uuid()),
+    ("reason_code", sa.String(32)),
 )
 _ONE_SCHEDULE = (
     "CASE WHEN interval_seconds IS NULL THEN 0 ELSE 1 END + "
