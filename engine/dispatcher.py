@@ -1,6 +1,6 @@
 """From due hints to started runs: read, plan, claim in one transaction, hand to the pool."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,10 +9,10 @@ import structlog
 
 from engine.agenda import Agenda, Taken
 from engine.calendars import Calendars
-from engine.errors import StoreUnavailable
+from engine.errors import JobNotFound, StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
-from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState
+from engine.nouns import Assignment, DueHint, Job, Run, RunState
 from engine.planning import Plan, plan_claim
 from engine.policies import OverlapPolicy
 from engine.ports import Clock, Ids, Store
@@ -149,8 +149,10 @@ class Dispatcher:
         jobs, unreadable = read_jobs(self._store, [taken.hint.job_id for taken in due])
         for job_id, error in unreadable.items():
             self._put_off(job_id, "job unreadable", error)
-        # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
+        self._look_at_pauses(jobs.values())
         calendars = calendars_of(self._store, jobs.values())
+        # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
+        # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
         now = self._clock.now()
         claims = [self._plan_taken(taken, jobs.get(taken.hint.job_id), calendars, now) for taken in due]
         return [claim for claim in claims if claim is not None]
@@ -168,8 +170,6 @@ class Dispatcher:
             if plan is not None:
                 return Claim(plan, lane)
         self._agenda.give_back(taken.lane)
-        if job is not None and job.status is JobStatus.PAUSED:
-            self._look_at_pause(job, now)
         return None
 
     def _plan_one(self, job: Job, calendars: Calendars, now: datetime, excused_seconds: float) -> Plan | None:
@@ -191,14 +191,23 @@ class Dispatcher:
             self._agenda.push(hint_of(job))
         return plan
 
-    def _look_at_pause(self, job: Job, now: datetime) -> None:
-        until = None if job.pause is None else job.pause.until
-        if until is None:
-            return
-        if until <= now:
-            self._resume(job.id)
-        else:
-            self._agenda.push(DueHint(job.id, until, job.version))
+    def _look_at_pauses(self, jobs: Iterable[Job]) -> None:
+        now = self._clock.now()
+        for job in jobs:
+            until = None if job.pause is None else job.pause.until
+            if until is None:
+                continue
+            if until > now:
+                self._agenda.push(hint_of(job))
+                continue
+            try:
+                self._resume(job.id)
+            except StoreUnavailable:
+                raise
+            except JobNotFound:
+                continue
+            except Exception as error:  # noqa: BLE001 - one job of many
+                self._put_off(job.id, "job not resumed", error)
 
     def _refusal(self, job: Job) -> str | None:
         if job.function_name in self._functions:

@@ -9,7 +9,7 @@ import structlog
 from engine.agenda import Agenda
 from engine.editor import Editor
 from engine.edits import resumed
-from engine.errors import JobNotFound
+from engine.errors import InvalidSchedule, JobNotFound
 from engine.gate import StartGate
 from engine.limits import MAX_CRASHES
 from engine.nouns import Advance, BadStreak, Job, JobStatus, Pause
@@ -106,6 +106,32 @@ class Pausing:
             return resumed(job, self._editor.calendars_of(job.timing), now=now, catch_up=catch_up)
 
         return self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
+
+    def resume_at_its_time(self, job_id: UUID) -> None:
+        """End the pause of the job if its time has come; without a slot left the job is then completed.
+
+        Raises JobNotFound and StoreUnavailable.
+        """
+
+        def edit(job: Job, now: datetime) -> Job:
+            # Asked again: since the timer read it, another pause may have taken its place.
+            until = None if job.pause is None else job.pause.until
+            if job.status is not JobStatus.PAUSED or until is None or until > now:
+                return job
+            try:
+                return resumed(job, self._editor.calendars_of(job.timing), now=now, catch_up=False)
+            except InvalidSchedule as error:
+                log.warning("job has no slot left after its pause", job_id=str(job.id), error=str(error))
+                return replace(
+                    job,
+                    status=JobStatus.COMPLETED,
+                    pause=None,
+                    next_run_at=None,
+                    version=job.version + 1,
+                    updated_at=now,
+                )
+
+        self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
 
     def look_at_streak(self, streak: BadStreak) -> None:
         """Pause a job that has ended badly too often in a row, or has crashed its process again and again."""

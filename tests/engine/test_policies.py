@@ -124,9 +124,7 @@ class Model:
         self._start_waiting(end)
 
 
-LETTERS = {
-    "S": "succeeded", "R": "running", "Q": "queued", "-": "skipped", "C": "cancelled", "M": "missed", "L": "lost",
-}  # fmt: skip
+LETTERS = {"succeeded": "S", "running": "R", "queued": "Q", "skipped": "-", "cancelled": "C"}
 
 # The first five slots at 55 s; of the overrun of 10 periods the first eleven at 115 s.
 BY_HAND = {
@@ -163,7 +161,7 @@ BY_HAND = {
 
 def seen(node: Node) -> dict[float, str]:
     """Slots with their state; a missed stretch stands for each of its slots."""
-    found = {}
+    found: dict[float, str] = {}
     for slot, run in rows(node).items():
         found |= {slot + PERIOD * index: run.state.value for index in range(run.slot_count)}
     return found
@@ -178,7 +176,7 @@ def start(store: SqlStore) -> Iterator[Start]:
     made: list[tuple[Node, Work]] = []
 
     def begin(seconds: float, policies: Policies, **options: Any) -> tuple[Node, Work]:
-        node = Node(Mortal(store), **({"pool_size": 16} | options))  # type: ignore[arg-type]
+        node = Node(Mortal(store), **({"pool_size": 16} | options))
         work = Work(node.clock, seconds, cooperates=policies.overlap_policy is OverlapPolicy.CANCEL_RUNNING)
         node.functions.register("work", work)
         made.append((node, work))

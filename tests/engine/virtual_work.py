@@ -1,7 +1,8 @@
-"""Job functions that take virtual time, and driving a node while they do: what `Node.advance` waits for, and no race."""
+"""Job functions that take virtual time, and driving a node while they are in their calls, without a race."""
 
 import threading
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from engine.errors import StoreUnavailable
@@ -63,7 +64,7 @@ class Mortal:
         return getattr(self._store, name)
 
 
-def after_noon(instant: Any) -> float:
+def after_noon(instant: datetime) -> float:
     """The instant in seconds after noon."""
     return round((instant - NOON).total_seconds(), 3)
 
