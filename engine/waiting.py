@@ -95,15 +95,17 @@ class WaitingRuns:
 
     def _candidates(self, due: Sequence[Taken]) -> list[Candidate]:
         found = {run.id: (run, job) for run, job in self._store.waiting_runs([taken.hint.key for taken in due])}
+        for run, job in list(found.values()):
+            if run.function_name not in self._functions and job.status is not JobStatus.PAUSED:
+                self._skip(run, f"function {run.function_name} is not registered")
+                del found[run.id]
+        # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
         candidates: list[Candidate] = []
         for taken in due:
             run, job = found.get(taken.hint.key, (None, None))
             # Started, cancelled or its job deleted since: nothing is left to do. A pause pushes a hint when it ends.
             if run is None or job is None or job.status is JobStatus.PAUSED:
                 self._agenda.give_back(taken.lane)
-            elif run.function_name not in self._functions:
-                self._agenda.give_back(taken.lane)
-                self._skip(run, f"function {run.function_name} is not registered")
             elif (lane := self._agenda.lane_of(taken.hint)) is taken.lane or self._agenda.exchange(taken, lane):
                 candidates.append(Candidate(run, job, taken.hint, lane))
             else:
@@ -146,3 +148,6 @@ class WaitingRuns:
     def _skip(self, run: Run, reason: str) -> None:
         if self._store.end_waiting([run.id], RunState.SKIPPED, at=self._clock.now(), reason=reason):
             log.info("slot skipped", **run_keys(run), reason=reason)
+            # It may have been the first in its line, and those behind it were told to wait.
+            for hint in self._store.waiting_hints_of(run.job_id):
+                self._agenda.push(hint)
