@@ -49,10 +49,10 @@ _FINISH = (
     )})
 )  # fmt: skip
 _CALL_OVER = (
-    update(runs)
-    .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), runs.c.is_stuck)
-    .values(is_stuck=None)
-    .returning(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id)
+    update(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), runs.c.is_stuck).values(is_stuck=None)
+)
+_OVER = select(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id).where(
+    runs.c.id.in_(bindparam("run_ids", expanding=True))
 )
 _EXISTING = select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
 _STANDING = (
@@ -157,9 +157,23 @@ def finish_runs(
         bad_streaks = _tell_jobs(connection, applied, triggers)
         _tell_jobs_of_starts(connection, applied)
         _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], triggers)
+    if overs:
+        connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]})
+    late = frozenset(run_ids - running.keys())
     freed = [running[outcome.run_id] for outcome in applied]
-    freed += connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]}).all() if overs else []
-    return Finished(frozenset(run_ids - running.keys()), bad_streaks=tuple(bad_streaks)), Freed.by(freed)
+    # Late ones as well: recorded by a try whose answer was lost, they have told nobody that waits for them.
+    told_again = [*late, *(over.run_id for over in overs)]
+    freed += connection.execute(_OVER, {"run_ids": told_again}).all() if told_again else []
+    if late:
+        bad_streaks += _streaks_again(connection, [each for each in outcomes if each.run_id in late], bad_streaks)
+    return Finished(late, bad_streaks=tuple(bad_streaks)), Freed.by(freed)
+
+
+def _streaks_again(connection: Connection, late: Sequence[Outcome], told: Sequence[BadStreak]) -> list[BadStreak]:
+    """The bad streaks of jobs whose bad ends are on record already."""
+    ill = {each.job_id for each in late if each.attempt_end in BAD_ENDS} - {streak.job_id for streak in told}
+    stored = connection.execute(_STANDING_BADLY, {"job_ids": list(ill)}).all() if ill else []
+    return [BadStreak(row.id, row.consecutive_failures, row.consecutive_crashes) for row in stored]
 
 
 def _without_futile_retries(connection: Connection, applied: list[Outcome]) -> list[Outcome]:
