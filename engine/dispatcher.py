@@ -41,6 +41,11 @@ class Claim:
         return self.plan.advance.run
 
     @property
+    def runs(self) -> list[Run]:
+        """All that it would start, now or later."""
+        return [run for run in (self.run, *self.plan.advance.queued) if run is not None]
+
+    @property
     def job_id(self) -> UUID:
         """The job that it moves on."""
         return self.plan.job.id
@@ -116,15 +121,19 @@ class Dispatcher:
         self._waiting.settle_doubt()
         if not self._in_doubt:
             return
-        run_ids = [run.id for doubt in self._in_doubt if (run := doubt.claim.run) is not None]
+        run_ids = [run.id for doubt in self._in_doubt for run in doubt.claim.runs]
         on_record = self._store.running_run_ids(run_ids)
+        # A run that had to wait tells by that that the claim was written, and nobody else would look at it.
+        waiting = {run.id: run for run, _ in self._store.waiting_runs(run_ids)}
         doubts, self._in_doubt = self._in_doubt, []
         # While the database is away nothing is on record, try after try: that is told once, by the loop.
-        if on_record:
-            log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record))
+        if on_record or waiting:
+            log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record) + len(waiting))
         for doubt in doubts:
             run = doubt.claim.run
-            self._conclude(doubt.claim, run if run is not None and run.id in on_record else None)
+            recorded = None if run is None else run if run.id in on_record else waiting.get(run.id)
+            is_ours = any(each.id in on_record or each.id in waiting for each in doubt.claim.runs)
+            self._conclude(doubt.claim, recorded, is_ours=is_ours)
             self._agenda.push_later(doubt.claim.job_id, doubt.look_again_after_seconds)
 
     def _dispatch_jobs(self, due: Sequence[Taken]) -> None:
@@ -265,10 +274,10 @@ class Dispatcher:
         """The commit may have happened. The permits and tickets are kept until the store has told."""
         self._in_doubt.extend(Doubt(claim, look_again_after_seconds) for claim in claims)
 
-    def _conclude(self, claim: Claim, recorded: Run | None, *, is_ours: bool | None = None) -> None:
+    def _conclude(self, claim: Claim, recorded: Run | None, *, is_ours: bool) -> None:
         """Start the run that was claimed, or give back its ticket and permit."""
         job, advance = claim.plan.job, claim.plan.advance
-        if recorded is not None if is_ours is None else is_ours:
+        if is_ours:
             log_passed_over(advance.missed)
             log_passed_over(advance.passed_over)
             self._queue(job, [run for run in advance.queued if run.state is RunState.QUEUED])
