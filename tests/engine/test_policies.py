@@ -204,9 +204,7 @@ def test_each_slot_comes_to_what_its_overlap_policy_says(start: Start, policy: s
     stop(node, work)
 
     by_hand = BY_HAND[policy, overrun]
-    assert (
-        "".join(next(key for key, name in LETTERS.items() if name == found[slot]) for slot in sorted(found)) == by_hand
-    )
+    assert "".join(LETTERS[found[slot]] for slot in sorted(found)) == by_hand
     assert found == model.rows
     assert dict(work.started) == pytest.approx(model.starts)
     assert set(work.starts.values()) == {1}
