@@ -34,6 +34,7 @@ _STILL_RUNNING = (
         runs.c.earlier_attempts,
         runs.c.concurrency_key,
         runs.c.backfill_id,
+        runs.c.cancel_reason,
     )
     .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_RUNNING)
     .order_by(runs.c.id)
@@ -54,7 +55,10 @@ _CALL_OVER = (
 _OVER = select(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id).where(
     runs.c.id.in_(bindparam("run_ids", expanding=True))
 )
-_EXISTING = select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+# Held until the run is on record as waiting: a deletion of the job that comes then finds it, and ends it.
+_EXISTING = (
+    select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).order_by(jobs.c.id).with_for_update()
+)
 _STANDING = (
     select(jobs.c.id, jobs.c.status, jobs.c.consecutive_failures, jobs.c.consecutive_crashes)
     .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
@@ -147,8 +151,13 @@ def finish_runs(
     run_ids = {outcome.run_id for outcome in outcomes}
     rows = connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}) if run_ids else ()
     running = {row.id: row for row in rows}
-    applied = sorted((outcome for outcome in outcomes if outcome.run_id in running), key=lambda each: each.job_id)
-    applied = _without_futile_retries(connection, applied)
+    # Of two for one run (abandoned at a stop, then returned) the first counts, for the job as for the run.
+    first: dict[UUID, Outcome] = {}
+    for outcome in outcomes:
+        if outcome.run_id in running:
+            first.setdefault(outcome.run_id, outcome)
+    applied = sorted(first.values(), key=lambda each: each.job_id)
+    applied = _without_futile_retries(connection, applied, running)
     bad_streaks: list[BadStreak] = []
     if applied:
         connection.execute(_FINISH, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
@@ -156,7 +165,7 @@ def finish_runs(
         triggers = {run_id: row.trigger for run_id, row in running.items()}
         bad_streaks = _tell_jobs(connection, applied, triggers)
         _tell_jobs_of_starts(connection, applied)
-        _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], triggers)
+        _take_back_starts(connection, [outcome for outcome in applied if outcome.undoes_claim], running)
     if overs:
         connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]})
     late = frozenset(run_ids - running.keys())
@@ -176,14 +185,19 @@ def _streaks_again(connection: Connection, late: Sequence[Outcome], told: Sequen
     return [BadStreak(row.id, row.consecutive_failures, row.consecutive_crashes) for row in stored]
 
 
-def _without_futile_retries(connection: Connection, applied: list[Outcome]) -> list[Outcome]:
-    """The same; the run of a job that was deleted meanwhile is not tried again."""
+def _without_futile_retries(
+    connection: Connection, applied: list[Outcome], running: Mapping[UUID, AnyRow]
+) -> list[Outcome]:
+    """The same; a run that is to end, or whose job was deleted meanwhile, is not tried again."""
     retried = {outcome.job_id for outcome in applied if outcome.state is RunState.RETRYING}
     if not retried:
         return applied
     existing = set(connection.execute(_EXISTING, {"job_ids": list(retried)}).scalars())
     return [
-        outcome if outcome.state is not RunState.RETRYING or outcome.job_id in existing else outcome.as_last()
+        outcome.as_last()
+        if outcome.state is RunState.RETRYING
+        and (outcome.job_id not in existing or running[outcome.run_id].cancel_reason is not None)
+        else outcome
         for outcome in applied
     ]
 
@@ -234,13 +248,15 @@ def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome]) -> 
         connection.execute(_STARTED, starts)
 
 
-def _take_back_starts(connection: Connection, undone: Sequence[Outcome], triggers: Mapping[UUID, Trigger]) -> None:
+def _take_back_starts(connection: Connection, undone: Sequence[Outcome], running: Mapping[UUID, AnyRow]) -> None:
+    # Of a run that is tried again, an earlier attempt did start.
+    undone = [each for each in undone if running[each.run_id].attempt == 1]
     if undone:
         connection.execute(_NOT_STARTED, {"job_ids": [each.job_id for each in undone]})
     # One entry a run, not a job: a batch may take back several of the same job.
-    counted = {each.run_id: each.job_id for each in undone if triggers[each.run_id] is Trigger.SCHEDULE}
+    counted = [each.job_id for each in undone if running[each.run_id].trigger is Trigger.SCHEDULE]
     if counted:
-        connection.execute(_NOT_COUNTED, [{"job_id": job_id} for job_id in counted.values()])
+        connection.execute(_NOT_COUNTED, [{"job_id": job_id} for job_id in counted])
 
 
 def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:
