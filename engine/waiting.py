@@ -117,6 +117,10 @@ class WaitingRuns:
             # Started, cancelled or its job deleted since: nothing is left to do. A pause pushes a hint when it ends.
             if run is None or job is None or job.status is JobStatus.PAUSED:
                 self._agenda.give_back(taken.lane)
+            elif self._gate.holds(run.id):
+                # The attempt before is on record and not brought home: its permit must not be taken for this one's.
+                self._agenda.give_back(taken.lane)
+                self._agenda.push(replace(taken.hint, due_at=self._clock.now() + LOST_CLAIM_RETRY))
             elif (lane := self._agenda.lane_of(taken.hint)) is taken.lane or self._agenda.exchange(taken, lane):
                 candidates.append(Candidate(run, job, taken.hint, lane))
             else:
