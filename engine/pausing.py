@@ -1,5 +1,6 @@
 """Pauses: of one job, of everything, and those that the scheduler decides on by itself."""
 
+import threading
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -7,14 +8,16 @@ from uuid import UUID
 import structlog
 
 from engine.agenda import Agenda
+from engine.dispatcher import log_passed_over
 from engine.editor import Editor
 from engine.edits import resumed
-from engine.errors import InvalidSchedule, JobNotFound
+from engine.errors import InvalidSchedule, JobNotFound, StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import MAX_CRASHES
-from engine.nouns import Advance, BadStreak, Job, JobStatus, Pause
+from engine.nouns import SCHEDULED_STATUSES, Advance, BadStreak, Job, JobStatus, Pause
 from engine.ports import Clock, Store
 from engine.reading import overdue_jobs
+from engine.recovery import advance_each
 from engine.run_path import as_text
 from engine.slots import following, schedule_of
 
@@ -33,6 +36,9 @@ class Pausing:
         self._agenda = agenda
         self._gate = gate
         self._editor = editor
+        # Held over the store's answer, against law 5: what is in force here must be what is on record; of a pause and
+        # the end of another, at once, the later one must win in both. Nothing but these two waits for it.
+        self._one_at_a_time = threading.Lock()
         self.current: Pause | None = None
 
     def restore(self) -> None:
@@ -44,30 +50,25 @@ class Pausing:
 
     def pause_all(self, *, until: datetime | None, by: str | None, note: str | None) -> Pause:
         """Start nothing from now on; once this returns, no run starts. A second pause takes the place of the first."""
-        pause = Pause(self._clock.now(), until, by, note)
-        self._store.begin_global_pause(pause)
-        self._hold(pause)
+        with self._one_at_a_time:
+            pause = Pause(self._clock.now(), until, by, note)
+            self._store.begin_global_pause(pause)
+            self._hold(pause)
         log.warning("everything paused", until=None if until is None else as_text(until), by=by, note=note)
         return pause
 
     def resume_all(self, *, catch_up: bool = False) -> None:
         """Start again. What came due meanwhile is missed, or with `catch_up` dealt with as after downtime."""
-        pause = self.current
-        if pause is not None and not catch_up:
-            self._pass_over(pause)
-        self._store.end_global_pause(self._clock.now())
-        self.current = None
-        self._gate.release()
-        self._agenda.release()
-        for hint in self._store.waiting_hints():
-            self._agenda.push(hint)
-        log.warning("everything resumed", catch_up=catch_up)
+        with self._one_at_a_time:
+            self._resume_all(catch_up=catch_up)
 
     def look_at_clock(self) -> None:
         """End the pause of everything if its time has come."""
-        pause = self.current
-        if pause is not None and pause.until is not None and pause.until <= self._clock.now():
-            self.resume_all()
+        if self._is_over():
+            with self._one_at_a_time:
+                # Asked again: another pause may have taken its place.
+                if self._is_over():
+                    self._resume_all(catch_up=False)
 
     def pause(
         self,
@@ -136,7 +137,8 @@ class Pausing:
     def look_at_streak(self, streak: BadStreak) -> None:
         """Pause a job that has ended badly too often in a row, or has crashed its process again and again."""
         job = self._store.job(streak.job_id)
-        if job is None or job.status is JobStatus.PAUSED:
+        if job is None or job.status not in SCHEDULED_STATUSES:
+            # Nor one that is completed: a pause has nothing to hold there, and could not be ended any more.
             return
         limit = job.policies.pause_after_failures
         if streak.crashes >= MAX_CRASHES:
@@ -151,6 +153,22 @@ class Pausing:
             return
         log.error("job paused by itself", job_id=str(job.id), name=job.name, reason=reason)
 
+    def _is_over(self) -> bool:
+        pause = self.current
+        return pause is not None and pause.until is not None and pause.until <= self._clock.now()
+
+    def _resume_all(self, *, catch_up: bool) -> None:
+        pause = self.current
+        if pause is not None and not catch_up:
+            self._pass_over(pause)
+        self._store.end_global_pause(self._clock.now())
+        self.current = None
+        self._gate.release()
+        self._agenda.release()
+        for hint in self._store.waiting_hints():
+            self._agenda.push(hint)
+        log.warning("everything resumed", catch_up=catch_up)
+
     def _hold(self, pause: Pause) -> None:
         self.current = pause
         self._gate.hold("everything was paused before the run started")
@@ -163,10 +181,18 @@ class Pausing:
         reason = f"everything was paused{by} from {as_text(pause.at)} to {as_text(now)}"
         for jobs in overdue_jobs(self._store, now):
             advances = [advance for job in jobs if (advance := self._passed_over(job, now, reason)) is not None]
-            if advances:
-                self._store.advance(advances)
+            for advance in advance_each(self._store, advances):
+                log_passed_over(advance.missed)
 
     def _passed_over(self, job: Job, now: datetime, reason: str) -> Advance | None:
+        try:
+            return self._advance_over(job, now, reason)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - one job must not keep the others paused; the timer comes to it, and says so
+            return None
+
+    def _advance_over(self, job: Job, now: datetime, reason: str) -> Advance | None:
         missed = self._editor.missed(job, now, reason)
         if missed is None or missed.last_scheduled_for is None:
             return None
