@@ -11,6 +11,7 @@ from engine.agenda import Agenda, Taken
 from engine.calendars import Calendars
 from engine.errors import JobNotFound, StoreUnavailable
 from engine.gate import StartGate
+from engine.heap import DOUBT
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
 from engine.nouns import Assignment, DueHint, Job, Run, RunState
 from engine.planning import Plan, plan_claim
@@ -159,6 +160,11 @@ class Dispatcher:
         for job_id, error in unreadable.items():
             self._put_off(job_id, "job unreadable", error)
         self._look_at_pauses(jobs.values())
+        for taken in due:
+            if taken.hint.version == DOUBT:
+                # It may have been resumed, or a run cancelled: what waits may be free to start, and nobody knows.
+                for hint in self._store.waiting_hints_of(taken.hint.job_id):
+                    self._agenda.push(hint)
         calendars = calendars_of(self._store, jobs.values())
         # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
         # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
