@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from engine.deadlines import Deadlines
 from engine.errors import StoreUnavailable
 from engine.live_runs import LiveRun
-from engine.nouns import Assignment, CallOver, DueHint, Job, JobStatus, RunState
+from engine.nouns import Assignment, BadStreak, CallOver, DueHint, Job, JobStatus, RunState
 from engine.policies import MisfirePolicy, OverlapPolicy, Policies
 from engine.ready import Ready
 from engine.recorder import Recorder
@@ -444,6 +444,8 @@ def test_a_job_that_its_last_run_completed_is_not_paused_for_its_failures(node: 
     function.let_go.set()
 
     node.advance(1_000)
+
+    node.scheduler.pausing.look_at_streak(BadStreak(job.id, failures=1, crashes=0))
 
     assert states(node) == ["failed"]
     assert node.job(job).status is JobStatus.COMPLETED
