@@ -95,7 +95,7 @@ _NOT_STARTED = (
 )
 # Nor does it count for `max_runs`. A job that this run's claim completed as its last one stays completed all the same:
 # nothing would wake it here, and its slot has a row that says why there was no run. An edit takes it up again.
-_NOT_COUNTED = (
+NOT_COUNTED = (
     update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.run_count > 0).values(run_count=jobs.c.run_count - 1)
 )
 
@@ -256,7 +256,7 @@ def _take_back_starts(connection: Connection, undone: Sequence[Outcome], running
     # One entry a run, not a job: a batch may take back several of the same job.
     counted = [each.job_id for each in undone if running[each.run_id].trigger is Trigger.SCHEDULE]
     if counted:
-        connection.execute(_NOT_COUNTED, [{"job_id": job_id} for job_id in counted])
+        connection.execute(NOT_COUNTED, [{"job_id": job_id} for job_id in counted])
 
 
 def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:
