@@ -106,10 +106,10 @@ class WaitingRuns:
 
     def _candidates(self, due: Sequence[Taken]) -> list[Candidate]:
         found = {run.id: (run, job) for run, job in self._store.waiting_runs([taken.hint.key for taken in due])}
-        for run, job in list(found.values()):
-            if run.function_name not in self._functions and job.status is not JobStatus.PAUSED:
-                self._skip(run, f"function {run.function_name} is not registered")
-                del found[run.id]
+        for orphan, its_job in list(found.values()):
+            if orphan.function_name not in self._functions and its_job.status is not JobStatus.PAUSED:
+                self._skip(orphan, f"function {orphan.function_name} is not registered")
+                del found[orphan.id]
         # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
         candidates: list[Candidate] = []
         for taken in due:

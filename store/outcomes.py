@@ -169,7 +169,7 @@ def finish_runs(
     if overs:
         connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]})
     late = frozenset(run_ids - running.keys())
-    freed = [running[outcome.run_id] for outcome in applied]
+    freed: list[AnyRow] = [running[outcome.run_id] for outcome in applied]
     # Late ones as well: recorded by a try whose answer was lost, they have told nobody that waits for them.
     told_again = [*late, *(over.run_id for over in overs)]
     freed += connection.execute(_OVER, {"run_ids": told_again}).all() if told_again else []

@@ -1,4 +1,4 @@
-"""Slots that are late because the pool is full: late, or skipped with the reason, by the overlap policy; never missed."""
+"""Slots that are late because the pool is full: late or skipped by the overlap policy, and never missed."""
 
 from collections.abc import Iterator
 

@@ -26,7 +26,7 @@ def hints_of(waiting: list[tuple[int, int, Lane]]) -> list[DueHint]:
 
 
 def lane_of(hint: DueHint) -> Lane:
-    return Lane(hint.function_name)
+    return Lane(hint.function_name or "")
 
 
 @given(WAITING)

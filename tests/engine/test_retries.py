@@ -15,9 +15,10 @@ from engine.requests import JobChange
 from engine.retries import delay_seconds, with_retry
 from registry import Cancel, Retry
 from store import SqlStore
+from tests.engine.lanes.functions import wait_for_ever, wait_for_ever_on_a_loop
 from tests.engine.virtual_work import Mortal, Work, crash, go, rows, stop
 from tests.factories import make_job, make_outcome, make_run
-from tests.fakes import NOON, Node
+from tests.fakes import NOON, REAL_SECONDS, Node
 
 RUN_ID = UUID(int=1)
 PLAIN: dict[str, Any] = {"retry_jitter": 0.0, "retry_delay_seconds": 10.0, "retry_backoff": 2.0}
@@ -304,3 +305,61 @@ def test_a_stuck_run_is_in_the_way_of_the_next_slot_until_a_restart(begin: Begin
 
     assert [run.state.value for run in second.runs()] == ["timed_out", "skipped", "running"]
     assert not second.runs()[0].is_stuck
+
+
+# --- The other lanes ------------------------------------------------------------------------------------
+
+
+def await_that(node: Node, is_so: Callable[[], bool]) -> None:
+    """In real time, for what a loop or another process does."""
+    for _ in range(round(REAL_SECONDS / 0.005)):
+        if is_so():
+            return
+        with node.clock._changed:
+            node.clock._changed.wait(0.005)
+    raise AssertionError([(run.state.value, run.reason) for run in node.runs()])
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("lane", ["thread", "loop", "process"])
+@pytest.mark.parametrize("how", ["time-out", "cancellation", "stop"])
+def test_a_call_on_any_lane_ends_once_and_gives_its_permit_back(store: SqlStore, lane: str, how: str) -> None:
+    node = Node(store)
+    functions: dict[str, Callable[..., Any]] = {
+        "thread": lambda job_id, run: run.cancelled.wait(REAL_SECONDS) and None,
+        "loop": wait_for_ever_on_a_loop,
+        "process": wait_for_ever,
+    }
+    isolation = "process" if lane == "process" else "thread"
+    node.functions.register("wait", functions[lane], isolation=isolation)
+    node.start()
+    agenda, live_runs = node._agenda, node.scheduler._runner.live_runs
+    policies = Policies(timeout_seconds=5.0, max_retries=1, retry_delay_seconds=1_000.0)
+    node.add(function_name="wait", policies=policies, run_at=NOON + timedelta(seconds=10))
+    node.advance(10, runs_end=False)
+    deadlines = node.scheduler._runner.deadlines
+    await_that(node, lambda: node.clock.sleeps_until(deadlines._condition) == 15.0)
+    assert len(live_runs.all()) == 1
+
+    if how == "time-out":
+        node.advance(5, runs_end=False)
+        await_that(node, lambda: agenda.is_idle)
+    elif how == "cancellation":
+        (run,) = node.runs()
+        node.scheduler.cancellation.end(run.id, "cancelled by request")
+        await_that(node, lambda: agenda.is_idle)
+    is_clean = node.scheduler.stop(grace_seconds=0.0)
+    for live in live_runs.all():
+        live.cancelled.set()
+    await_that(node, lambda: not live_runs.all())
+
+    (run,) = node.runs()
+    wanted = {
+        "time-out": "timed out after 5 s",
+        "cancellation": "cancelled by request",
+        "stop": "attempt 1 of at most 2",
+    }
+    assert wanted[how] in (run.reason or "")
+    assert run.state is (RunState.CANCELLED if how == "cancellation" else RunState.RETRYING)
+    assert is_clean is (how != "stop")
+    await_that(node, lambda: agenda._free == agenda.permits)

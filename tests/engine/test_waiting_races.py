@@ -37,7 +37,7 @@ def chaos(store: SqlStore) -> Interference:
 
 @pytest.fixture
 def node(chaos: Interference) -> Iterator[Node]:
-    made = Node(chaos)  # type: ignore[arg-type]
+    made = Node(chaos)
     yield made.start()
     chaos.end()
     made.stop()
@@ -233,7 +233,7 @@ def test_slots_to_be_caught_up_with_start_although_the_first_is_on_a_day_off_and
     before.stop()
     before.clock.step_wall(3_600.0 + 3 * 86_400.0)
     chaos = Interference(store)
-    after = Node(chaos, before.clock)  # type: ignore[arg-type]
+    after = Node(chaos, before.clock)
     chaos.after["advance"] = once(away)
     after.scheduler.start()
 

@@ -217,7 +217,7 @@ def test_an_outcome_that_is_recorded_twice_tells_twice_who_waits_and_what_streak
 
     once, again = store.finish([failure(run)]), store.finish([failure(run)])
 
-    assert (once.late, again.late) == (frozenset(), {run.id})
+    assert (set(once.late), set(again.late)) == (set(), {run.id})
     assert keys_of(once.waiting) == keys_of(again.waiting) == {waiting.id}
     assert [each.failures for each in once.bad_streaks] == [each.failures for each in again.bad_streaks] == [1]
     assert stored(store, job).consecutive_failures == 1
