@@ -101,7 +101,7 @@ class Agenda:
         """Forget a job that is paused, completed or deleted, unless something newer is known of it (law 2)."""
         with self.condition:
             self._heap.remove(job_id, up_to_version=up_to_version)
-            self._ready.discard(job_id)
+            self._ready.discard(job_id, up_to_version=up_to_version)
 
     def hasten(self, job_id: UUID) -> None:
         """Have the timer look at the job now: what the store says of it is in doubt."""

@@ -6,9 +6,9 @@ from uuid import UUID
 import structlog
 
 from engine.agenda import Agenda
-from engine.errors import RunIsOver, RunNotFound
+from engine.errors import RunIsOver, RunNotFound, StoreUnavailable
 from engine.gate import Refusal, StartGate
-from engine.limits import CANCEL_ANSWER_SECONDS
+from engine.limits import CANCEL_ANSWER_SECONDS, MAX_EDIT_TRIES
 from engine.live_runs import Ending, LiveRuns
 from engine.nouns import WAITING_STATES, Run, RunState
 from engine.ports import Clock, Store
@@ -37,23 +37,25 @@ class Cancellation:
 
     def cancel(self, run_id: UUID, *, reason: str = "cancelled by request") -> Cancelled:
         """End the run, and wait a moment to see it. Raises RunNotFound, RunIsOver, StoreUnavailable."""
-        run = self._existing(run_id)
-        if run.state in WAITING_STATES and self._end_waiting(run, reason):
-            return Cancelled(self._existing(run_id), has_ended=True)
-        # It may have started since it was read, so whatever waited is asked to end like what was running.
-        if not self._store.ask_to_end(run_id, reason=reason):
-            raise RunIsOver(run_id, self._existing(run_id).state)
-        log.info("run to be cancelled", **run_keys(run), reason=reason)
-        self.end(run_id, reason)
-        self._await_end(run_id)
-        now = self._existing(run_id)
-        return Cancelled(now, has_ended=now.state is not RunState.RUNNING)
+        for _ in range(MAX_EDIT_TRIES):
+            run = self._existing(run_id)
+            if run.state in WAITING_STATES:
+                if self._end_waiting(run, reason):
+                    return Cancelled(self._existing(run_id), has_ended=True)
+            elif run.state is not RunState.RUNNING:
+                raise RunIsOver(run_id, run.state)
+            elif self._store.ask_to_end(run_id, reason=reason):
+                return self._ended(run, reason)
+            # It started, or came to wait for another attempt, since it was read.
+        raise StoreUnavailable(f"run {run_id} changed {MAX_EDIT_TRIES} times in a row")
 
     def supersede(self, by: Run) -> None:
         """End what is going of the job, for a run that waits for that."""
         reason = f"cancelled for run {by.id}, whose slot came while this one was not over"
-        for run_id in self._gate.run_ids(by.job_id) - {by.id}:
-            self.end(run_id, reason)
+        for run in self._gate.runs(by.job_id):
+            # A backfill has a concurrency of its own.
+            if run.id != by.id and run.backfill_id is None:
+                self.end(run.id, reason)
 
     def end(self, run_id: UUID, reason: str) -> None:
         """Have a run of this node end, whether or not it is in its call yet; harmless if it is over."""
@@ -63,8 +65,21 @@ class Cancellation:
         if live is not None:
             live.end(Ending(RunState.CANCELLED, reason))
 
+    def _ended(self, run: Run, reason: str) -> Cancelled:
+        log.info("run to be cancelled", **run_keys(run), reason=reason)
+        self.end(run.id, reason)
+        self._await_end(run.id)
+        now = self._existing(run.id)
+        return Cancelled(now, has_ended=now.state not in {RunState.RUNNING, *WAITING_STATES})
+
     def _end_waiting(self, run: Run, reason: str) -> bool:
-        if not self._store.end_waiting([run.id], RunState.CANCELLED, at=self._clock.now(), reason=reason):
+        try:
+            is_ended = self._store.end_waiting([run.id], RunState.CANCELLED, at=self._clock.now(), reason=reason)
+        except StoreUnavailable:
+            # Perhaps it is ended, and was the first in its line.
+            self._agenda.hasten(run.job_id)
+            raise
+        if not is_ended:
             return False
         log.info("run cancelled", **run_keys(run), reason=reason)
         # It may have been the first in its line.

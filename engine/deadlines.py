@@ -2,28 +2,30 @@
 
 import threading
 from collections.abc import Callable
-from uuid import UUID
 
 import structlog
 
+from engine.live_runs import LiveRun
 from engine.ports import Clock
 
 log = structlog.get_logger("scheduler.run")
 
 
 class Deadlines:
-    """Calls `expired(run_id)` for each run whose deadline passes. May be used from any thread.
+    """Calls `expired` for each run in its call whose deadline passes. May be used from any thread.
+
+    By the call and not by the run's id: the time-out of one attempt must not hit the next one.
 
     There are no more entries than permits, so the next one is simply looked for. On the monotonic clock: a run's time
     goes on while the wall clock is set.
     """
 
-    def __init__(self, *, clock: Clock, expired: Callable[[UUID], None], max_wait_seconds: float) -> None:
+    def __init__(self, *, clock: Clock, expired: Callable[[LiveRun], None], max_wait_seconds: float) -> None:
         self._clock = clock
         self._expired = expired
         self._max_wait_seconds = max_wait_seconds
         self._condition = threading.Condition()
-        self._deadlines: dict[UUID, float] = {}
+        self._deadlines: dict[LiveRun, float] = {}
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="scheduler-deadlines", daemon=True)
 
@@ -42,16 +44,16 @@ class Deadlines:
             self._is_stopping = True
             self._condition.notify_all()
 
-    def set(self, run_id: UUID, seconds: float) -> None:
+    def set(self, live: LiveRun, seconds: float) -> None:
         """Have the run expire in so many seconds from now, in place of an earlier deadline."""
         with self._condition:
-            self._deadlines[run_id] = self._clock.monotonic() + seconds
+            self._deadlines[live] = self._clock.monotonic() + seconds
             self._condition.notify_all()
 
-    def drop(self, run_id: UUID) -> None:
+    def drop(self, live: LiveRun) -> None:
         """Forget the run."""
         with self._condition:
-            self._deadlines.pop(run_id, None)
+            self._deadlines.pop(live, None)
 
     def turn(self) -> None:
         """Wait once for the next deadline, a notification or the cap, and tell of those that passed."""
@@ -61,14 +63,17 @@ class Deadlines:
             if next_one > now and not self._is_stopping:
                 self._clock.wait(self._condition, min(next_one - now, self._max_wait_seconds))
             passed = self._take_passed()
-        for run_id in passed:
-            self._expired(run_id)
+        for live in passed:
+            try:
+                self._expired(live)
+            except Exception:
+                log.exception("time-out failed", run_id=str(live.assignment.run.id))
 
-    def _take_passed(self) -> list[UUID]:
+    def _take_passed(self) -> list[LiveRun]:
         now = self._clock.monotonic()
-        passed = [run_id for run_id, deadline in self._deadlines.items() if deadline <= now]
-        for run_id in passed:
-            del self._deadlines[run_id]
+        passed = [live for live, deadline in self._deadlines.items() if deadline <= now]
+        for live in passed:
+            del self._deadlines[live]
         return passed
 
     def _run(self) -> None:

@@ -1,6 +1,6 @@
 """From due hints to started runs: read, plan, claim in one transaction, hand to the pool."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,10 +10,11 @@ import structlog
 from engine.agenda import Agenda, Taken
 from engine.backfills import hint_priority
 from engine.calendars import Calendars
-from engine.errors import StoreUnavailable
+from engine.errors import JobNotFound, StoreUnavailable
 from engine.gate import StartGate
+from engine.heap import DOUBT
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
-from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState
+from engine.nouns import Assignment, DueHint, Job, Run, RunState
 from engine.planning import Plan, plan_claim
 from engine.policies import OverlapPolicy
 from engine.ports import Clock, Ids, Store
@@ -40,6 +41,11 @@ class Claim:
     def run(self) -> Run | None:
         """The run that it would start."""
         return self.plan.advance.run
+
+    @property
+    def runs(self) -> list[Run]:
+        """All that it would start, now or later."""
+        return [run for run in (self.run, *self.plan.advance.queued) if run is not None]
 
     @property
     def job_id(self) -> UUID:
@@ -117,15 +123,19 @@ class Dispatcher:
         self._waiting.settle_doubt()
         if not self._in_doubt:
             return
-        run_ids = [run.id for doubt in self._in_doubt if (run := doubt.claim.run) is not None]
+        run_ids = [run.id for doubt in self._in_doubt for run in doubt.claim.runs]
         on_record = self._store.running_run_ids(run_ids)
+        # A run that had to wait tells by that that the claim was written, and nobody else would look at it.
+        waiting = {run.id: run for run, _ in self._store.waiting_runs(run_ids)}
         doubts, self._in_doubt = self._in_doubt, []
         # While the database is away nothing is on record, try after try: that is told once, by the loop.
-        if on_record:
-            log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record))
+        if on_record or waiting:
+            log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record) + len(waiting))
         for doubt in doubts:
             run = doubt.claim.run
-            self._conclude(doubt.claim, run if run is not None and run.id in on_record else None)
+            recorded = None if run is None else run if run.id in on_record else waiting.get(run.id)
+            is_ours = any(each.id in on_record or each.id in waiting for each in doubt.claim.runs)
+            self._conclude(doubt.claim, recorded, is_ours=is_ours)
             self._agenda.push_later(doubt.claim.job_id, doubt.look_again_after_seconds)
 
     def _dispatch_jobs(self, due: Sequence[Taken]) -> None:
@@ -150,8 +160,15 @@ class Dispatcher:
         jobs, unreadable = read_jobs(self._store, [taken.hint.job_id for taken in due])
         for job_id, error in unreadable.items():
             self._put_off(job_id, "job unreadable", error)
-        # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
+        self._look_at_pauses(jobs.values())
+        for taken in due:
+            if taken.hint.version == DOUBT:
+                # It may have been resumed, or a run cancelled: what waits may be free to start, and nobody knows.
+                for hint in self._store.waiting_hints_of(taken.hint.job_id):
+                    self._agenda.push(hint)
         calendars = calendars_of(self._store, jobs.values())
+        # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
+        # Deleted, paused or completed since the hint was given: the hint is dropped, the store is the truth (law 1).
         now = self._clock.now()
         claims = [self._plan_taken(taken, jobs.get(taken.hint.job_id), calendars, now) for taken in due]
         return [claim for claim in claims if claim is not None]
@@ -169,8 +186,6 @@ class Dispatcher:
             if plan is not None:
                 return Claim(plan, lane)
         self._agenda.give_back(taken.lane)
-        if job is not None and job.status is JobStatus.PAUSED:
-            self._look_at_pause(job, now)
         return None
 
     def _plan_one(self, job: Job, calendars: Calendars, now: datetime, excused_seconds: float) -> Plan | None:
@@ -192,20 +207,23 @@ class Dispatcher:
             self._agenda.push(hint_of(job))
         return plan
 
-    def _look_at_pause(self, job: Job, now: datetime) -> None:
-        until = None if job.pause is None else job.pause.until
-        if until is None:
-            return
-        if until > now:
-            self._agenda.push(hint_of(job))
-            return
-        # Raises nothing: permits of this batch are given back already, and would be a second time.
-        try:
-            self._resume(job.id)
-        except StoreUnavailable:
-            self._agenda.push_later(job.id, LOST_CLAIM_RETRY_SECONDS)
-        except Exception as error:  # noqa: BLE001 - one job of many: its schedule cannot be read any more
-            self._put_off(job.id, "job unreadable", error)
+    def _look_at_pauses(self, jobs: Iterable[Job]) -> None:
+        now = self._clock.now()
+        for job in jobs:
+            until = None if job.pause is None else job.pause.until
+            if until is None:
+                continue
+            if until > now:
+                self._agenda.push(hint_of(job))
+                continue
+            try:
+                self._resume(job.id)
+            except StoreUnavailable:
+                raise
+            except JobNotFound:
+                continue
+            except Exception as error:  # noqa: BLE001 - one job of many
+                self._put_off(job.id, "job not resumed", error)
 
     def _refusal(self, job: Job) -> str | None:
         if job.function_name in self._functions:
@@ -263,10 +281,10 @@ class Dispatcher:
         """The commit may have happened. The permits and tickets are kept until the store has told."""
         self._in_doubt.extend(Doubt(claim, look_again_after_seconds) for claim in claims)
 
-    def _conclude(self, claim: Claim, recorded: Run | None, *, is_ours: bool | None = None) -> None:
+    def _conclude(self, claim: Claim, recorded: Run | None, *, is_ours: bool) -> None:
         """Start the run that was claimed, or give back its ticket and permit."""
         job, advance = claim.plan.job, claim.plan.advance
-        if recorded is not None if is_ours is None else is_ours:
+        if is_ours:
             log_passed_over(advance.missed)
             log_passed_over(advance.passed_over)
             self._queue(job, [run for run in advance.queued if run.state is RunState.QUEUED])

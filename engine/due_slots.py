@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from engine.calendars import DaysOff
+from engine.limits import MAX_QUEUED_RUNS
 from engine.nouns import Job
 from engine.policies import MisfirePolicy, OverlapPolicy
 from engine.schedule import MICROSECOND, Schedule
@@ -100,23 +101,34 @@ class DueSlots:
         return slots[::-1]
 
     def _piled_up(self) -> Decision:
-        """Behind a full pool one slot of a job that does not overlap was waiting, and the others found it there."""
-        policies = self.job.policies
-        if self.excused <= timedelta(0) or policies.max_instances > 1:
+        """Behind a full pool slots wait as runs do: as many as the overlap policy has go, or in line, are to run."""
+        if self.excused <= timedelta(0):
             return Decision(self.first, self.first)
-        if policies.overlap_policy is OverlapPolicy.SKIP:
-            return self._first_only()
-        if policies.overlap_policy is OverlapPolicy.CANCEL_RUNNING:
-            return self._last_only()
-        return Decision(self.first, self.first)
+        match self.job.policies.overlap_policy:
+            case OverlapPolicy.CANCEL_RUNNING:
+                return self._last_only()
+            case OverlapPolicy.SKIP | OverlapPolicy.QUEUE_ONE:
+                return self._first_few(self.job.policies.max_instances)
+            case OverlapPolicy.QUEUE_ALL | OverlapPolicy.ALLOW:
+                return self._first_few(MAX_QUEUED_RUNS)
 
-    def _first_only(self) -> Decision:
-        second = following(self.schedule, self.first)
-        if second is None or second > self.now:
-            return Decision(self.first, self.first)
-        passed_over = extent_between(self.schedule, second, self.now)
-        because = f"the slot of {self.first:%Y-%m-%dT%H:%M:%SZ} was still waiting for a free place in the pool"
-        return Decision(passed_over.last, self.first, passed_over=passed_over, passed_over_because=because)
+    def _first_few(self, at_most: int) -> Decision:
+        """All at once: the claim of the next one would come after the wait for the pool is over, and excuse nothing."""
+        max_runs = self.job.timing.max_runs
+        left = at_most if max_runs is None else max(max_runs - self.job.run_count, 1)
+        slots, next_one = [self.first], following(self.schedule, self.first)
+        while next_one is not None and next_one <= self.now and len(slots) < min(at_most, left):
+            slots.append(next_one)
+            next_one = following(self.schedule, next_one)
+        queued = tuple(slots[1:])
+        # With its last run the job is completed: what would come after that are no slots.
+        if next_one is None or next_one > self.now or left <= len(slots) < at_most:
+            return Decision(slots[-1], self.first, queued=queued)
+        passed_over = extent_between(self.schedule, next_one, self.now)
+        because = f"the slot of {slots[-1]:%Y-%m-%dT%H:%M:%SZ} was still waiting for a free place in the pool"
+        return Decision(
+            passed_over.last, self.first, queued=queued, passed_over=passed_over, passed_over_because=because
+        )
 
     def _last_only(self) -> Decision:
         last = max(self.schedule.latest_until(self.now) or self.first, self.first)

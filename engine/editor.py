@@ -173,7 +173,14 @@ class Editor:
 
     def _wake_waiting(self, job_id: UUID) -> None:
         """Runs that wait were passed by while the job was paused."""
-        for hint in self._store.waiting_hints_of(job_id):
+        try:
+            hints = self._store.waiting_hints_of(job_id)
+        except StoreUnavailable as error:
+            # The edit is written, and must not be refused for that: the timer looks.
+            log.warning("waiting runs not looked at", job_id=str(job_id), error=str(error))
+            self._agenda.hasten(job_id)
+            return
+        for hint in hints:
             self._agenda.push(hint)
 
     def _deletable(self, job_id: UUID) -> Job | None:

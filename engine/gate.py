@@ -4,7 +4,7 @@ import threading
 from dataclasses import dataclass
 from uuid import UUID
 
-from engine.nouns import Assignment, RunState
+from engine.nouns import Assignment, Run, RunState
 from engine.reason_codes import ReasonCode
 
 
@@ -26,11 +26,14 @@ class Ticket:
     is_forced: bool = False
     is_entered: bool = False
     refusal: Refusal | None = None
+    cancelled: Refusal | None = None
 
     def revoke(self, refusal: Refusal) -> None:
         """Once entered it is too late; the first reason stays."""
         if not self.is_entered and self.refusal is None:
             self.refusal = refusal
+        elif self.is_entered and refusal.state is RunState.CANCELLED:
+            self.cancelled = self.cancelled or refusal
 
 
 class StartGate:
@@ -110,6 +113,12 @@ class StartGate:
             ticket.revoke(refusal)
             return not ticket.is_entered
 
+    def cancelled(self, run_id: UUID) -> Refusal | None:
+        """Why the run is to end, if that was asked for after it entered: perhaps before its call could be told."""
+        with self._lock:
+            ticket = self._tickets.get(run_id)
+            return None if ticket is None else ticket.cancelled
+
     def close(self, run_id: UUID) -> Assignment | None:
         """The run is over and on record, or was never claimed; what was assigned, the first time only (law 7)."""
         with self._lock:
@@ -127,11 +136,10 @@ class StartGate:
         with self._lock:
             return run_id in self._tickets
 
-    def run_ids(self, job_id: UUID) -> set[UUID]:
-        """The runs of the job that are claimed and not yet recorded as ended, without those of its backfills."""
+    def runs(self, job_id: UUID) -> list[Run]:
+        """The runs of the job that are claimed and not yet recorded as ended."""
         with self._lock:
-            run_ids = self._by_job.get(job_id, ())
-            return {run_id for run_id in run_ids if self._tickets[run_id].assignment.run.backfill_id is None}
+            return [self._tickets[run_id].assignment.run for run_id in self._by_job.get(job_id, ())]
 
     def job_ids(self) -> set[UUID]:
         """The jobs of which a run is claimed and not yet recorded as ended."""

@@ -1,5 +1,6 @@
 """Pauses: of one job, of everything, and those that the scheduler decides on by itself."""
 
+import threading
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -7,15 +8,17 @@ from uuid import UUID
 import structlog
 
 from engine.agenda import Agenda
+from engine.dispatcher import log_passed_over
 from engine.editor import Editor
 from engine.edits import resumed
-from engine.errors import InvalidPause, InvalidSchedule, JobNotFound
+from engine.errors import InvalidPause, InvalidSchedule, JobNotFound, StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import MAX_CRASHES
-from engine.nouns import Advance, BadStreak, Job, JobStatus, Pause
+from engine.nouns import SCHEDULED_STATUSES, Advance, BadStreak, Job, JobStatus, Pause
 from engine.ports import Clock, Store
 from engine.reading import overdue_jobs
 from engine.reason_codes import ReasonCode
+from engine.recovery import advance_each
 from engine.run_path import as_text
 from engine.slots import following, schedule_of
 
@@ -34,6 +37,9 @@ class Pausing:
         self._agenda = agenda
         self._gate = gate
         self._editor = editor
+        # Held over the store's answer, against law 5: what is in force here must be what is on record; of a pause and
+        # the end of another, at once, the later one must win in both. Nothing but these two waits for it.
+        self._one_at_a_time = threading.Lock()
         self.current: Pause | None = None
 
     def restore(self) -> None:
@@ -48,32 +54,27 @@ class Pausing:
 
         Raises InvalidPause and StoreUnavailable.
         """
-        now = self._clock.now()
-        _refuse_past(until, now)
-        pause = Pause(now, until, by, note)
-        self._store.begin_global_pause(pause)
-        self._hold(pause)
+        with self._one_at_a_time:
+            now = self._clock.now()
+            _refuse_past(until, now)
+            pause = Pause(now, until, by, note)
+            self._store.begin_global_pause(pause)
+            self._hold(pause)
         log.warning("everything paused", until=None if until is None else as_text(until), by=by, note=note)
         return pause
 
     def resume_all(self, *, catch_up: bool = False) -> None:
         """Start again. What came due meanwhile is missed, or with `catch_up` dealt with as after downtime."""
-        pause = self.current
-        if pause is not None and not catch_up:
-            self._pass_over(pause)
-        self._store.end_global_pause(self._clock.now())
-        self.current = None
-        self._gate.release()
-        self._agenda.release()
-        for hint in self._store.waiting_hints():
-            self._agenda.push(hint)
-        log.warning("everything resumed", catch_up=catch_up)
+        with self._one_at_a_time:
+            self._resume_all(catch_up=catch_up)
 
     def look_at_clock(self) -> None:
         """End the pause of everything if its time has come."""
-        pause = self.current
-        if pause is not None and pause.until is not None and pause.until <= self._clock.now():
-            self.resume_all()
+        if self._is_over():
+            with self._one_at_a_time:
+                # Asked again: another pause may have taken its place.
+                if self._is_over():
+                    self._resume_all(catch_up=False)
 
     def pause(
         self,
@@ -116,23 +117,29 @@ class Pausing:
 
         return self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
 
-    def end(self, job_id: UUID) -> None:
-        """The time of a job's pause has come: resume it; a job that has no slot left by now is completed.
+    def resume_at_its_time(self, job_id: UUID) -> None:
+        """End the pause of the job if its time has come; without a slot left the job is then completed.
 
-        Raises InvalidSchedule if its schedule cannot be read any more, and StoreUnavailable.
+        Raises JobNotFound, InvalidSchedule if its schedule cannot be read any more, and StoreUnavailable.
         """
-        try:
-            self.resume(job_id)
-        except JobNotFound:
-            return
-        except InvalidSchedule as error:
-            self._editor.edit(job_id, self._completed, event="job resumed")
-            log.warning("job completed in its pause", job_id=str(job_id), reason=str(error))
+
+        def edit(job: Job, now: datetime) -> Job:
+            # Asked again: since the timer read it, another pause may have taken its place.
+            until = None if job.pause is None else job.pause.until
+            if job.status is not JobStatus.PAUSED or until is None or until > now:
+                return job
+            try:
+                return resumed(job, self._editor.calendars_of(job.timing), now=now, catch_up=False)
+            except InvalidSchedule as error:
+                return self._completed(job, now, error)
+
+        self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
 
     def look_at_streak(self, streak: BadStreak) -> None:
         """Pause a job that has ended badly too often in a row, or has crashed its process again and again."""
         job = self._store.job(streak.job_id)
-        if job is None or job.status is JobStatus.PAUSED:
+        if job is None or job.status not in SCHEDULED_STATUSES:
+            # Nor one that is completed: a pause has nothing to hold there, and could not be ended any more.
             return
         limit = job.policies.pause_after_failures
         if streak.crashes >= MAX_CRASHES:
@@ -147,14 +154,29 @@ class Pausing:
             return
         log.error("job paused by itself", job_id=str(job.id), name=job.name, reason=reason)
 
-    def _completed(self, job: Job, now: datetime) -> Job:
-        if job.status is not JobStatus.PAUSED:
-            return job
-        # One that only cannot be read, of a zone that is gone, say, is not over: this raises then.
+    def _completed(self, job: Job, now: datetime, error: InvalidSchedule) -> Job:
+        # One that only cannot be read, of a zone that is gone, say, is not over (law 12): this raises then.
         schedule_of(job, self._editor.calendars_of(job.timing))
+        log.warning("job completed in its pause", job_id=str(job.id), reason=str(error))
         return replace(
             job, status=JobStatus.COMPLETED, pause=None, next_run_at=None, version=job.version + 1, updated_at=now
         )
+
+    def _is_over(self) -> bool:
+        pause = self.current
+        return pause is not None and pause.until is not None and pause.until <= self._clock.now()
+
+    def _resume_all(self, *, catch_up: bool) -> None:
+        pause = self.current
+        if pause is not None and not catch_up:
+            self._pass_over(pause)
+        self._store.end_global_pause(self._clock.now())
+        self.current = None
+        self._gate.release()
+        self._agenda.release()
+        for hint in self._store.waiting_hints():
+            self._agenda.push(hint)
+        log.warning("everything resumed", catch_up=catch_up)
 
     def _hold(self, pause: Pause) -> None:
         self.current = pause
@@ -168,10 +190,18 @@ class Pausing:
         reason = f"everything was paused{by} from {as_text(pause.at)} to {as_text(now)}"
         for jobs in overdue_jobs(self._store, now):
             advances = [advance for job in jobs if (advance := self._passed_over(job, now, reason)) is not None]
-            if advances:
-                self._store.advance(advances)
+            for advance in advance_each(self._store, advances):
+                log_passed_over(advance.missed)
 
     def _passed_over(self, job: Job, now: datetime, reason: str) -> Advance | None:
+        try:
+            return self._advance_over(job, now, reason)
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 - one job must not keep the others paused; the timer comes to it, and says so
+            return None
+
+    def _advance_over(self, job: Job, now: datetime, reason: str) -> Advance | None:
         missed = self._editor.missed(job, now, reason, ReasonCode.PAUSED_ALL)
         if missed is None or missed.last_scheduled_for is None:
             return None

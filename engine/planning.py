@@ -106,7 +106,7 @@ def _advance(
         next_run_at=following(schedule, decision.last),
         last_scheduled_for=decision.last,
         run=None if decision.slot is None else decided(decision.slot),
-        queued=tuple(_waiting(decided(slot), rows.now) for slot in decision.queued),
+        queued=tuple(_waiting(decided(slot)) for slot in decision.queued),
         missed=None
         if missed is None
         else rows.stretch(missed, RunState.MISSED, decision.missed_because, ReasonCode.MISFIRE),
@@ -116,9 +116,11 @@ def _advance(
     )
 
 
-def _waiting(run: Run, now: datetime) -> Run:
+def _waiting(run: Run) -> Run:
     is_refused = run.state is RunState.SKIPPED
-    return run if is_refused else run.queued("waits for the slots that are caught up with before it", at=now)
+    # Due since its slot, so that what waits for a place in the pool gets it in the order of the slots.
+    at = run.scheduled_for
+    return run if is_refused else run.queued("waits for the slots before it, which came due with it", at=at)
 
 
 def _day_off(job: Job, schedule: Schedule, calendars: Calendars, slot: datetime) -> str | None:

@@ -35,9 +35,11 @@ class Ready:
         self._live[hint.key] = entry
         heapq.heappush(self._heaps[self._lane_of(hint)], entry)
 
-    def discard(self, key: UUID) -> None:
-        """Forget what waits of a job or run."""
-        self._live.pop(key, None)
+    def discard(self, key: UUID, *, up_to_version: int) -> None:
+        """Forget what waits of a job or run, unless that is newer (law 2)."""
+        known = self._live.get(key)
+        if known is not None and known[2].version <= up_to_version:
+            del self._live[key]
 
     def has(self, lane: Lane) -> bool:
         """Whether anything waits there."""

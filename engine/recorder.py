@@ -92,11 +92,18 @@ class Recorder:
         A job of which such a run is left does not run again, or the refused ones would take permit after permit.
         """
         with self._condition:
+            # Not those whose call is over after all: such a run may be about to be tried again.
             return {
                 item.run_id
                 for item in (*self._waiting, *self._being_written)
-                if isinstance(item, CallOver) or item.makes_room
+                if isinstance(item, Outcome) and item.makes_room
             }
+
+    def run_ids_with_outcome(self) -> set[UUID]:
+        """The runs with an outcome that is not on record yet, also if they are to be tried again, or are stuck."""
+        with self._condition:
+            items = (*self._waiting, *self._being_written, *self._refused)
+            return {item.run_id for item in items if isinstance(item, Outcome)}
 
     def stop(self, timeout_seconds: float) -> bool:
         """Write what waits and end the thread, at the time-out after its next try; says whether all was written."""

@@ -61,7 +61,7 @@ def catch_up(store: Store, *, now: datetime, node: UUID, new_id: Ids) -> int:
         calendars = calendars_of(store, jobs)
         plans = [_plan(job, calendars, now=now, node=node, new_id=new_id) for job in jobs]
         advances = [advance for advance in plans if advance is not None]
-        recorded = _advance(store, advances)
+        recorded = advance_each(store, advances)
         for advance in recorded:
             log_passed_over(advance.missed)
         moved += len(recorded)
@@ -141,7 +141,7 @@ def _plan(job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: 
         return None
 
 
-def _advance(store: Store, advances: list[Advance]) -> list[Advance]:
+def advance_each(store: Store, advances: list[Advance]) -> list[Advance]:
     """Apply them, together or else one by one; returns those that applied."""
     if not advances:
         return []
@@ -152,5 +152,5 @@ def _advance(store: Store, advances: list[Advance]) -> list[Advance]:
     except Exception:  # noqa: BLE001 - one job of many; the timer comes to it, and says so
         if len(advances) == 1:
             return []
-        return [applied for advance in advances for applied in _advance(store, [advance])]
+        return [applied for advance in advances for applied in advance_each(store, [advance])]
     return [advance for advance in advances if advance.job_id in recorded]

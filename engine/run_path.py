@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import structlog
 
@@ -80,14 +79,17 @@ class RunPath:
         log.info("run started", lateness_ms=milliseconds(call.started.at - assignment.run.scheduled_for))
         timeout_seconds = assignment.job.policies.timeout_seconds
         if timeout_seconds is not None:
-            self.deadlines.set(assignment.run.id, timeout_seconds)
+            self.deadlines.set(call.live, timeout_seconds)
+        cancelled = self._gate.cancelled(assignment.run.id)
+        if cancelled is not None:
+            call.live.end(Ending(cancelled.state, cancelled.reason))
         call.live.begin(handle)
         return call
 
     def finish(self, call: "Call", end: CallEnd) -> None:
         """The call is over."""
         run_id = call.assignment.run.id
-        self.deadlines.drop(run_id)
+        self.deadlines.drop(call.live)
         self._live_runs.remove(run_id)
         call.log.close()
         call.live.returned(lambda ending: self._outcome(call, end, ending))
@@ -108,14 +110,11 @@ class RunPath:
             self.function_of(call.assignment), job_id=str(job.id), metadata=job.metadata, run=_context_of(call)
         )
 
-    def _expire(self, run_id: UUID) -> None:
+    def _expire(self, live: LiveRun) -> None:
         """Its time is over: it is asked to end, and after a moment of grace it is over without its function."""
-        live = self._live_runs.get(run_id)
-        if live is None:
-            return
         seconds = live.assignment.job.policies.timeout_seconds or 0.0
         if live.end(Ending(RunState.TIMED_OUT, f"timed out after {seconds:g} s")):
-            self.deadlines.set(run_id, END_GRACE_SECONDS)
+            self.deadlines.set(live, END_GRACE_SECONDS)
         elif live.ending is not None:
             ending = live.ending
             live.settle(lambda: self._stuck(live, ending))

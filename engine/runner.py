@@ -94,7 +94,7 @@ class Runner:
         waiting, entered = self._gate.shut(reason)
         for assignment in waiting:
             self.end_unstarted(assignment, Refusal(reason, code=ReasonCode.STOPPED))
-        over = self.recorder.waiting_run_ids()
+        over = self.recorder.run_ids_with_outcome()
         left = [assignment for assignment in entered if assignment.run.id not in over]
         return sum(self._abandon(assignment) for assignment in left if self._gate.holds(assignment.run.id))
 

@@ -288,7 +288,7 @@ class Scheduler:
             node=self.node,
             new_id=self._new_id,
             start=self._runner.start,
-            resume=self.pausing.end,
+            resume=self.pausing.resume_at_its_time,
             supersede=self.cancellation.supersede,
         )
 

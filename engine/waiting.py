@@ -1,6 +1,6 @@
 """Runs whose time has come after they waited: read, claim in one transaction, hand to the pool."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
@@ -10,9 +10,10 @@ import structlog
 from engine.agenda import Agenda, Taken
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
-from engine.limits import LOST_CLAIM_RETRY_SECONDS, MAX_QUARANTINE_SECONDS
+from engine.limits import LOST_CLAIM_RETRY_SECONDS
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState, WaitingStart
 from engine.ports import Clock, Store
+from engine.quarantine import Quarantine
 from engine.reason_codes import ReasonCode
 from engine.recorder import Recorder
 from engine.run_path import run_keys
@@ -21,7 +22,6 @@ from registry import JobFunction, Lane
 log = structlog.get_logger("scheduler.timer")
 
 LOST_CLAIM_RETRY = timedelta(seconds=LOST_CLAIM_RETRY_SECONDS)
-MISTAKE_RETRY = timedelta(seconds=MAX_QUARANTINE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,9 @@ class WaitingRuns:
         self._functions = functions
         self._node = node
         self._start = start
-        self._in_doubt: list[Candidate] = []
+        self._in_doubt: list[tuple[Candidate, timedelta]] = []
+        self._suspects: set[UUID] = set()
+        self._quarantine = Quarantine()
 
     def dispatch(self, due: Sequence[Taken]) -> None:
         """Start those that may start. Raises what the store raises; they come up again by themselves."""
@@ -72,8 +74,15 @@ class WaitingRuns:
         except Exception:
             self.put_back(due)
             raise
-        if candidates:
-            self._claim(candidates)
+        batches = list(self._batches(candidates))
+        while batches:
+            try:
+                self._claim(batches.pop(0))
+            except Exception:
+                for each in (each for batch in batches for each in batch):
+                    self._agenda.give_back(each.lane)
+                    self._agenda.push(each.hint)
+                raise
 
     def put_back(self, due: Sequence[Taken]) -> None:
         """Have them come up again."""
@@ -85,29 +94,35 @@ class WaitingRuns:
         """Find out what became of claims that raised: their commit is never assumed."""
         if not self._in_doubt:
             return
-        on_record = self._store.running_run_ids([candidate.run.id for candidate in self._in_doubt])
-        candidates, self._in_doubt = self._in_doubt, []
-        for candidate in candidates:
+        on_record = self._store.running_run_ids([candidate.run.id for candidate, _ in self._in_doubt])
+        in_doubt, self._in_doubt = self._in_doubt, []
+        for candidate, look_again_after in in_doubt:
             if candidate.run.id in on_record:
                 self._begin(candidate, candidate.run.started_again(node=self._node, at=self._clock.now()))
             else:
                 self._withdraw(candidate)
-                self._agenda.push(candidate.hint)
+                due_at = max(candidate.hint.due_at, self._clock.now() + look_again_after)
+                self._agenda.push(replace(candidate.hint, due_at=due_at))
 
     def _candidates(self, due: Sequence[Taken]) -> list[Candidate]:
         found = {run.id: (run, job) for run, job in self._store.waiting_runs([taken.hint.key for taken in due])}
+        for orphan, its_job in list(found.values()):
+            if orphan.function_name not in self._functions and its_job.status is not JobStatus.PAUSED:
+                del found[orphan.id]
+                # No later slot takes the place of a backfill's: it waits for the start that finds the function again.
+                if orphan.backfill_id is None:
+                    self._skip(orphan, f"function {orphan.function_name} is not registered")
+        # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
         candidates: list[Candidate] = []
         for taken in due:
             run, job = found.get(taken.hint.key, (None, None))
             # Started, cancelled or its job deleted since: nothing is left to do. A pause pushes a hint when it ends.
             if run is None or job is None or job.status is JobStatus.PAUSED:
                 self._agenda.give_back(taken.lane)
-            elif run.function_name not in self._functions:
+            elif self._gate.holds(run.id):
+                # The attempt before is on record and not brought home: its permit must not be taken for this one's.
                 self._agenda.give_back(taken.lane)
-                if run.backfill_id is not None:
-                    # No later slot takes its place: it waits for the start that finds the function again (law 12).
-                    continue
-                self._skip(run, f"function {run.function_name} is not registered")
+                self._agenda.push(replace(taken.hint, due_at=self._clock.now() + LOST_CLAIM_RETRY))
             elif (lane := self._agenda.lane_of(taken.hint)) is taken.lane or self._agenda.exchange(taken, lane):
                 candidates.append(Candidate(run, job, taken.hint, lane))
             else:
@@ -122,16 +137,33 @@ class WaitingRuns:
         try:
             found = self._store.start_waiting(starts, ended=self._recorder.waiting_run_ids())
         except StoreUnavailable:
-            self._in_doubt.extend(candidates)
+            self._in_doubt.extend((each, timedelta(0)) for each in candidates)
             raise
-        except Exception:
-            # A mistake: certainly not written. They come up again, but not so soon that they hold all others.
-            for each in candidates:
-                self._withdraw(each)
-                self._agenda.push(replace(each.hint, due_at=now + MISTAKE_RETRY))
-            raise
+        except Exception as error:
+            self._suspect(candidates, error)
+            if len(candidates) > 1:
+                raise
+            return
         for each in candidates:
+            self._suspects.discard(each.run.id)
+            self._quarantine.release(each.job.id)
             self._conclude(each, found.get(each.run.id))
+
+    def _batches(self, candidates: list[Candidate]) -> Iterator[list[Candidate]]:
+        """All in one, but for those of a batch that failed by a mistake: each of those alone."""
+        together = [each for each in candidates if each.run.id not in self._suspects]
+        if together:
+            yield together
+        for each in candidates:
+            if each.run.id in self._suspects:
+                yield [each]
+
+    def _suspect(self, candidates: list[Candidate], error: Exception) -> None:
+        """A mistake, of ours or of someone who edited a row; the commit may have happened all the same."""
+        self._suspects.update(each.run.id for each in candidates)
+        is_found = len(candidates) == 1
+        seconds = self._quarantine.put_off(candidates[0].job.id, "waiting run not started", error) if is_found else 0.0
+        self._in_doubt.extend((each, timedelta(seconds=seconds)) for each in candidates)
 
     def _conclude(self, candidate: Candidate, found: Run | None) -> None:
         if found is not None and found.state is RunState.RUNNING:
@@ -160,3 +192,6 @@ class WaitingRuns:
             [run.id], RunState.SKIPPED, at=self._clock.now(), reason=reason, code=ReasonCode.ORPHANED
         ):
             log.info("slot skipped", **run_keys(run), reason=reason)
+            # It may have been the first in its line, and those behind it were told to wait.
+            for hint in self._store.waiting_hints_of(run.job_id):
+                self._agenda.push(hint)

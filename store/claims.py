@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, select, update
 
 from engine.errors import JobNotFound
-from engine.nouns import Advance, JobStatus, Run, RunState
+from engine.nouns import Advance, JobStatus, Run, RunState, Trigger
 from engine.reason_codes import ReasonCode
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
+from store.outcomes import NOT_COUNTED
 from store.overlaps import Rules, Verdict, decide, superseded_reason
 from store.run_rows import insert_runs
 from store.tables import IS_RUNNING, IS_SCHEDULED, IS_WAITING, jobs, runs
@@ -53,6 +54,12 @@ _END_ALL_WAITING = (
     )
 )
 _END_WAITING = _END_ALL_WAITING.where(_THESE)
+_NEVER_TO_START = (
+    select(runs.c.job_id)
+    .where(_THESE, runs.c.state == RunState.QUEUED, runs.c.trigger == Trigger.SCHEDULE)
+    .order_by(runs.c.id)
+    .with_for_update()
+)
 
 
 def advance_jobs(
@@ -66,7 +73,7 @@ def advance_jobs(
         return {}
     verdicts = _verdicts(connection, moves, stored, ended)
     recorded = {job_id: None if verdict is None else verdict.run for job_id, verdict in verdicts.items()}
-    connection.execute(_MOVE, [_move(advance, stored[advance.job_id], recorded[advance.job_id]) for advance in moves])
+    connection.execute(_MOVE, [_move(advance, stored[advance.job_id], verdicts[advance.job_id]) for advance in moves])
     insert_runs(connection, [*recorded.values(), *(row for advance in moves for row in advance.rows)])
     return recorded
 
@@ -97,9 +104,14 @@ def end_waiting(
     why: str,
     code: ReasonCode | None = None,
 ) -> int:
-    """End those of the runs that wait; returns how many did."""
-    parameters = {"run_ids": list(run_ids), "ended_as": state, "at": at, "why": why, "code": code}
-    return connection.execute(_END_WAITING, parameters).rowcount if run_ids else 0
+    """End those of the runs that wait; returns how many did. A slot that never started does not count as a run."""
+    if not run_ids:
+        return 0
+    never_to_start = connection.execute(_NEVER_TO_START, {"run_ids": list(run_ids)}).scalars().all()
+    ended = _end_waiting(connection, run_ids, state, at=at, why=why, code=code)
+    if never_to_start:
+        connection.execute(NOT_COUNTED, [{"job_id": job_id} for job_id in never_to_start])
+    return ended
 
 
 def end_all_waiting(connection: Connection, job_id: UUID | None, *, at: datetime) -> None:
@@ -138,11 +150,25 @@ def _verdicts(
     return verdicts
 
 
+def _end_waiting(
+    connection: Connection,
+    run_ids: Collection[UUID],
+    state: RunState,
+    *,
+    at: datetime,
+    why: str,
+    code: ReasonCode | None,
+) -> int:
+    parameters = {"run_ids": list(run_ids), "ended_as": state, "at": at, "why": why, "code": code}
+    return connection.execute(_END_WAITING, parameters).rowcount if run_ids else 0
+
+
 def _supersede(connection: Connection, crowd: Crowd, *, by: Run) -> None:
     """End what is not over of the job: at once if it only waits."""
     why, at = superseded_reason(by.id), by.due_at or by.scheduled_for
-    end_waiting(connection, crowd.queued, RunState.SKIPPED, at=at, why=why, code=ReasonCode.OVERLAP)
-    end_waiting(connection, crowd.retrying, RunState.CANCELLED, at=at, why=why)
+    # What they had counted, the move of the job takes back.
+    _end_waiting(connection, crowd.queued, RunState.SKIPPED, at=at, why=why, code=ReasonCode.OVERLAP)
+    _end_waiting(connection, crowd.retrying, RunState.CANCELLED, at=at, why=why, code=None)
     ask_to_end(connection, crowd.going, why=why)
 
 
@@ -156,10 +182,11 @@ def _in_the_way(connection: Connection, run: Run, rules: Rules, ended: Collectio
     return others[0] if others else holder_of_key(connection, rules.concurrency_key, ended)
 
 
-def _move(advance: Advance, stored: AnyRow, recorded: Run | None) -> dict[str, Any]:
+def _move(advance: Advance, stored: AnyRow, verdict: Verdict | None) -> dict[str, Any]:
+    recorded = None if verdict is None else verdict.run
     is_started = recorded is not None and recorded.state is RunState.RUNNING
     started = sum(run is not None and run.state in _TO_RUN for run in (recorded, *advance.queued))
-    run_count = stored.run_count + started
+    run_count = max(stored.run_count + started - (0 if verdict is None else verdict.never_to_start), 0)
     # The row decides and not the engine, which may have made its plan while a start was taken back (store.outcomes).
     is_last = bool(started) and stored.max_runs is not None and run_count >= stored.max_runs
     next_run_at = None if is_last else advance.next_run_at

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, literal_column, or_, select, union_all
+from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, union_all
 
 from engine.nouns import RunState
 from store.tables import IS_RUNNING, IS_WAITING, runs
@@ -23,6 +23,7 @@ _CROWD = union_all(
 _HOLDING = select(runs.c.concurrency_key, runs.c.id).where(
     runs.c.concurrency_key.in_(bindparam("keys", expanding=True)), or_(IS_RUNNING, runs.c.is_stuck)
 )
+_LOCK_KEY = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key"), 0)))
 
 
 @dataclass(slots=True)
@@ -62,7 +63,12 @@ def crowds_of(connection: Connection, job_ids: Sequence[UUID], ended: Collection
 
 
 def loads_of_keys(connection: Connection, keys: Collection[str], ended: Collection[UUID]) -> Counter[str]:
-    """How many runs of each key are going."""
+    """How many runs of each key are going; until the transaction ends, nobody else counts those keys."""
+    if connection.dialect.name == "postgresql":
+        # Two jobs of one key are two rows: each could be claimed while the other is, and both find room. SQLite has one
+        # writer anyway. In one order, and after the rows of jobs, so that nobody waits in a circle.
+        for key in sorted(keys):
+            connection.execute(_LOCK_KEY, {"key": key})
     return Counter(key for key, run_id in _holders(connection, keys) if run_id not in ended)
 
 

@@ -50,12 +50,15 @@ _FINISH = (
     )})
 )  # fmt: skip
 _CALL_OVER = (
-    update(runs)
-    .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), runs.c.is_stuck)
-    .values(is_stuck=None)
-    .returning(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id)
+    update(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), runs.c.is_stuck).values(is_stuck=None)
 )
-_EXISTING = select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+_OVER = select(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id).where(
+    runs.c.id.in_(bindparam("run_ids", expanding=True))
+)
+# Held until the run is on record as waiting: a deletion of the job that comes then finds it, and ends it.
+_EXISTING = (
+    select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).order_by(jobs.c.id).with_for_update()
+)
 _STANDING = (
     select(jobs.c.id, jobs.c.status, jobs.c.consecutive_failures, jobs.c.consecutive_crashes)
     .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
@@ -96,7 +99,7 @@ _NOT_STARTED = (
 )
 # Nor does it count for `max_runs`. A job that this run's claim completed as its last one stays completed all the same:
 # nothing would wake it here, and its slot has a row that says why there was no run. An edit takes it up again.
-_NOT_COUNTED = (
+NOT_COUNTED = (
     update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.run_count > 0).values(run_count=jobs.c.run_count - 1)
 )
 
@@ -156,7 +159,12 @@ def finish_runs(
     run_ids = {outcome.run_id for outcome in outcomes}
     rows = connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}) if run_ids else ()
     running = {row.id: row for row in rows}
-    applied = sorted((outcome for outcome in outcomes if outcome.run_id in running), key=lambda each: each.job_id)
+    # Of two for one run (abandoned at a stop, then returned) the first counts, for the job as for the run.
+    first: dict[UUID, Outcome] = {}
+    for outcome in outcomes:
+        if outcome.run_id in running:
+            first.setdefault(outcome.run_id, outcome)
+    applied = sorted(first.values(), key=lambda each: each.job_id)
     applied = _without_futile_retries(connection, applied, running)
     bad_streaks: list[BadStreak] = []
     if applied:
@@ -166,10 +174,24 @@ def finish_runs(
         bad_streaks = _tell_jobs(connection, applied, triggers)
         telling = [outcome for outcome in applied if triggers[outcome.run_id] is not Trigger.BACKFILL]
         _tell_jobs_of_starts(connection, telling)
-        _take_back_starts(connection, [outcome for outcome in telling if outcome.undoes_claim], triggers)
-    freed = [running[outcome.run_id] for outcome in applied]
-    freed += connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]}).all() if overs else []
-    return Finished(frozenset(run_ids - running.keys()), bad_streaks=tuple(bad_streaks)), Freed.by(freed)
+        _take_back_starts(connection, [outcome for outcome in telling if outcome.undoes_claim], running)
+    if overs:
+        connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]})
+    late = frozenset(run_ids - running.keys())
+    freed: list[AnyRow] = [running[outcome.run_id] for outcome in applied]
+    # Late ones as well: recorded by a try whose answer was lost, they have told nobody that waits for them.
+    told_again = [*late, *(over.run_id for over in overs)]
+    freed += connection.execute(_OVER, {"run_ids": told_again}).all() if told_again else []
+    if late:
+        bad_streaks += _streaks_again(connection, [each for each in outcomes if each.run_id in late], bad_streaks)
+    return Finished(late, bad_streaks=tuple(bad_streaks)), Freed.by(freed)
+
+
+def _streaks_again(connection: Connection, late: Sequence[Outcome], told: Sequence[BadStreak]) -> list[BadStreak]:
+    """The bad streaks of jobs whose bad ends are on record already."""
+    ill = {each.job_id for each in late if each.attempt_end in BAD_ENDS} - {streak.job_id for streak in told}
+    stored = connection.execute(_STANDING_BADLY, {"job_ids": list(ill)}).all() if ill else []
+    return [BadStreak(row.id, row.consecutive_failures, row.consecutive_crashes) for row in stored]
 
 
 def _without_futile_retries(
@@ -235,13 +257,15 @@ def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome]) -> 
         connection.execute(_STARTED, starts)
 
 
-def _take_back_starts(connection: Connection, undone: Sequence[Outcome], triggers: Mapping[UUID, Trigger]) -> None:
+def _take_back_starts(connection: Connection, undone: Sequence[Outcome], running: Mapping[UUID, AnyRow]) -> None:
+    # Of a run that is tried again, an earlier attempt did start.
+    undone = [each for each in undone if running[each.run_id].attempt == 1]
     if undone:
         connection.execute(_NOT_STARTED, {"job_ids": [each.job_id for each in undone]})
     # One entry a run, not a job: a batch may take back several of the same job.
-    counted = {each.run_id: each.job_id for each in undone if triggers[each.run_id] is Trigger.SCHEDULE}
+    counted = [each.job_id for each in undone if running[each.run_id].trigger is Trigger.SCHEDULE]
     if counted:
-        connection.execute(_NOT_COUNTED, [{"job_id": job_id} for job_id in counted.values()])
+        connection.execute(NOT_COUNTED, [{"job_id": job_id} for job_id in counted])
 
 
 def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:

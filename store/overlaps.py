@@ -32,10 +32,14 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The run as it is to be recorded; with `supersedes`, all that is going or waiting of its job is to end for it."""
+    """The run as it is to be recorded; with `supersedes`, all that is going or waiting of its job is to end for it.
+
+    `never_to_start` are those of them that had counted as runs, and now are none.
+    """
 
     run: Run
     supersedes: bool = False
+    never_to_start: int = 0
 
 
 def decide(run: Run, rules: Rules, crowd: Crowd, loads: Counter[str], *, is_caught_up: bool) -> Verdict:
@@ -77,7 +81,8 @@ def _overlapping(run: Run, policy: OverlapPolicy, crowd: Crowd, *, at: datetime)
         case OverlapPolicy.QUEUE_ONE | OverlapPolicy.QUEUE_ALL:
             return Verdict(run.queued(in_the_way, at=at))
         case OverlapPolicy.CANCEL_RUNNING:
-            return Verdict(run.queued(f"{in_the_way}, and is being cancelled for this one", at=at), supersedes=True)
+            queued = run.queued(f"{in_the_way}, and is being cancelled for this one", at=at)
+            return Verdict(queued, supersedes=True, never_to_start=len(crowd.queued))
         case _:
             return Verdict(run.skipped(in_the_way, at=at, code=OVERLAP))
 

@@ -104,7 +104,9 @@ def _is_quiet(node: Node) -> bool:
 
 def _runs_in_the_pool(node: Node) -> bool:
     over = node.scheduler._recorder.waiting_run_ids()
-    in_doubt = {doubt.claim.run.id for doubt in node.scheduler._timer._dispatcher._in_doubt if doubt.claim.run}
+    dispatcher = node.scheduler._timer._dispatcher
+    in_doubt = {doubt.claim.run.id for doubt in dispatcher._in_doubt if doubt.claim.run}
+    in_doubt |= {candidate.run.id for candidate, _ in dispatcher._waiting._in_doubt}
     return bool(set(node.scheduler._gate._tickets) - over - in_doubt)
 
 

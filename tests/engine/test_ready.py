@@ -1,0 +1,77 @@
+"""What waits for a place in its lane: the order in which it gets one, and that nothing waits for ever."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.limits import MAX_PRIORITY, PRIORITY_SECONDS
+from engine.nouns import DueHint
+from engine.ready import Ready
+from registry import Lane
+from tests.fakes import NOON
+
+WAITING = st.lists(
+    st.tuples(st.integers(0, 10_000), st.integers(-MAX_PRIORITY, MAX_PRIORITY), st.sampled_from(list(Lane))),
+    max_size=40,
+)
+
+
+def hints_of(waiting: list[tuple[int, int, Lane]]) -> list[DueHint]:
+    return [
+        DueHint(UUID(int=number), NOON + timedelta(seconds=due), 1, function_name=lane.value, priority=priority)
+        for number, (due, priority, lane) in enumerate(waiting)
+    ]
+
+
+def lane_of(hint: DueHint) -> Lane:
+    return Lane(hint.function_name or "")
+
+
+@given(WAITING)
+def test_each_level_of_priority_is_worth_a_minute_of_waiting_and_equals_go_as_they_came(
+    waiting: list[tuple[int, int, Lane]],
+) -> None:
+    ready = Ready(lane_of)
+    hints = hints_of(waiting)
+    for hint in hints:
+        ready.add(hint)
+
+    for lane in Lane:
+        mine = [hint for hint in hints if lane_of(hint) is lane]
+        wanted = sorted(mine, key=lambda hint: hint.due_at - timedelta(seconds=hint.priority * PRIORITY_SECONDS))
+        assert ready.take(lane, at_most=1_000) == wanted
+        assert not ready.has(lane)
+    assert len(ready) == 0
+
+
+@given(st.integers(-MAX_PRIORITY, MAX_PRIORITY), st.integers(-MAX_PRIORITY, MAX_PRIORITY))
+def test_nothing_waits_for_ever_behind_what_is_more_important(low: int, high: int) -> None:
+    ready = Ready(lambda _: Lane.THREAD)
+    starving = DueHint(UUID(int=0), NOON, 1, priority=low)
+    ready.add(starving)
+    # One more important thing comes each minute, and one place becomes free each minute.
+    for minute in range(2 * MAX_PRIORITY + 2):
+        ready.add(DueHint(UUID(int=minute + 1), NOON + timedelta(minutes=minute), 1, priority=high))
+        if ready.take(Lane.THREAD, at_most=1) == [starving]:
+            return
+    raise AssertionError("it was never its turn")
+
+
+def test_a_later_hint_takes_the_place_of_an_earlier_one() -> None:
+    ready = Ready(lambda _: Lane.THREAD)
+    for due in (0, 5):
+        ready.add(DueHint(UUID(int=1), NOON + timedelta(seconds=due), due))
+
+    assert [hint.version for hint in ready.take(Lane.THREAD, at_most=5)] == [5]
+
+
+def test_a_full_lane_holds_no_other() -> None:
+    ready = Ready(lane_of)
+    for hint in hints_of([(0, 0, Lane.THREAD), (0, 0, Lane.LOOP)]):
+        ready.add(hint)
+
+    assert ready.take(Lane.THREAD, at_most=0) == []
+    assert len(ready.take(Lane.LOOP, at_most=1)) == 1
+    assert ready.has(Lane.THREAD)
