@@ -50,6 +50,7 @@ class Agenda:
         self._heap = DueHeap()
         self._ready = Ready(self.lane_of)
         self._free = dict(permits)
+        self._stranded = dict.fromkeys(permits, 0)
         self._full_since: dict[Lane, float] = {}
         self._asleep_until: datetime | None = None
         self._is_held = False
@@ -145,6 +146,18 @@ class Agenda:
         with self.condition:
             self._return(lane, permits)
 
+    def strand(self, lane: Lane) -> None:
+        """The run that has this permit is over, and what it called is not: the permit comes back, but nobody waits."""
+        with self.condition:
+            self._stranded[lane] += 1
+            self.condition.notify_all()
+
+    def recover(self, lane: Lane) -> None:
+        """A stranded permit is back."""
+        with self.condition:
+            self._stranded[lane] -= 1
+            self._return(lane, 1)
+
     def hold(self, *, until: datetime | None) -> None:
         """Hand nothing out until `release`: everything is paused. `until` is when the timer is to look at that."""
         with self.condition:
@@ -160,11 +173,11 @@ class Agenda:
 
     @property
     def is_idle(self) -> bool:
-        """Whether every permit is back."""
-        return all(self._free[lane] >= permits for lane, permits in self.permits.items())
+        """Whether every permit is back, or stranded."""
+        return all(self._free[lane] + self._stranded[lane] >= permits for lane, permits in self.permits.items())
 
     def wait_until_idle(self, seconds: float) -> bool:
-        """Wait until every permit is back, at most that long; says whether it is so."""
+        """Wait until no run is going, at most that long; says whether it is so."""
         deadline = self._clock.monotonic() + seconds
         with self.condition:
             while not self.is_idle:

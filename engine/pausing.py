@@ -145,7 +145,7 @@ class Pausing:
         if streak.crashes >= MAX_CRASHES:
             reason = f"its last {streak.crashes} attempts took their worker process with them"
         elif limit is not None and streak.failures >= limit:
-            reason = f"its last {streak.failures} runs by schedule ended badly; pause_after_failures is {limit}"
+            reason = f"{streak.failures} of its runs by schedule ended badly in a row; pause_after_failures is {limit}"
         else:
             return
         try:

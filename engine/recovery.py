@@ -13,7 +13,7 @@ from engine.edits import rescheduled
 from engine.errors import StoreUnavailable
 from engine.limits import MAX_JOBS_CHECKED_AT_START, MAX_OUTCOME_BATCH
 from engine.metadata import metadata_error
-from engine.nouns import Advance, Job, Outcome, Run, RunState
+from engine.nouns import Advance, BadStreak, Job, Outcome, Run, RunState
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
 from engine.reading import calendars_of, jobs_of, local_jobs, overdue_jobs, read_jobs
@@ -26,20 +26,22 @@ log = structlog.get_logger("scheduler.recovery")
 LOST_REASON = "the process that ran it ended without recording how it went"
 
 
-def lose_abandoned_runs(store: Store, *, now: datetime) -> int:
-    """Call runs of the process before us `lost`, to be tried again where their jobs say so; how many there were.
+def lose_abandoned_runs(store: Store, *, now: datetime) -> tuple[int, list[BadStreak]]:
+    """Call runs of the process before us `lost`, to be tried again where their jobs say so.
 
-    Only for a process that alone may schedule on this database.
+    Returns how many there were, and the bad streaks of jobs after it. Only for a process that alone may schedule on
+    this database.
     """
     store.clear_stuck()
-    lost = 0
+    lost, streaks = 0, list[BadStreak]()
     while runs := store.running_runs(limit=MAX_OUTCOME_BATCH):
         jobs, _unreadable = read_jobs(store, [*{run.job_id for run in runs}])
-        store.finish([with_retry(_lost(run, now), run, jobs.get(run.job_id)) for run in runs])
+        finished = store.finish([with_retry(_lost(run, now), run, jobs.get(run.job_id)) for run in runs])
+        streaks += finished.bad_streaks
         lost += len(runs)
     if lost:
         log.warning("abandoned runs lost", runs=lost)
-    return lost
+    return lost, streaks
 
 
 def _lost(run: Run, now: datetime) -> Outcome:

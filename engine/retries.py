@@ -1,11 +1,12 @@
 """Whether a run that ended badly is tried again, and when: pure."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from engine.nouns import BAD_ENDS, Job, Outcome, Run, RunState
+from engine.limits import FIRST_QUARANTINE_SECONDS
+from engine.nouns import BAD_ENDS, Job, Outcome, Run, RunError, RunState
 from engine.policies import Policies
 
 FRACTIONS = 2**64
@@ -31,6 +32,29 @@ def with_retry(
         attempt_reason=outcome.reason,
         due_at=due_at,
         reason=f"attempt {number} of at most {most}: {how}; the next one is due at {due_at:%Y-%m-%dT%H:%M:%SZ}",
+    )
+
+
+def attempt_not_started(run: Run, why: str, *, at: datetime) -> Outcome:
+    """A further attempt was claimed, and then did not start: it is still to come, after the one that ended last.
+
+    What kept it from starting, such as a pause, keeps it waiting; if its job is gone, that one was the last.
+    """
+    last = run.earlier_attempts[-1]
+    is_failed = last.state is RunState.FAILED
+    return Outcome(
+        run_id=run.id,
+        job_id=run.job_id,
+        state=RunState.RETRYING,
+        attempt_state=last.state,
+        attempt_reason=last.reason,
+        finished_at=at,
+        started_at=last.started_at,
+        duration_ms=last.duration_ms,
+        error=RunError(last.error_type or "", last.error_message or "", "") if is_failed else None,
+        due_at=at + timedelta(seconds=FIRST_QUARANTINE_SECONDS),
+        reason=f"attempt {run.attempt} did not start: {why}",
+        undoes_claim=True,
     )
 
 

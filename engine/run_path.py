@@ -16,7 +16,7 @@ from engine.live_runs import Ending, Handle, LiveRun, LiveRuns
 from engine.metadata import arguments_for
 from engine.nouns import Assignment, CallOver, Outcome, Run, RunError, RunState
 from engine.ports import Clock
-from engine.retries import with_retry
+from engine.retries import attempt_not_started, with_retry
 from engine.run_log import RunLog
 from engine.slot_rows import milliseconds
 from engine.text import describe_error
@@ -96,6 +96,10 @@ class RunPath:
 
     def fail(self, assignment: Assignment, error: BaseException) -> None:
         """A mistake of ours on the way. The last net: a permit that never comes back would shrink its lane for good."""
+        live = self._live_runs.get(assignment.run.id)
+        if live is not None:
+            self.deadlines.drop(live)
+            self._live_runs.remove(assignment.run.id)
         log.error("run path failed", **run_keys(assignment.run), exc_info=error)
         self._deliver(_failed_by_us(assignment, self._clock.now(), error))
 
@@ -230,6 +234,8 @@ def not_started(assignment: Assignment, refusal: Refusal, *, at: datetime) -> Ou
     """The end of a claimed run whose function was not called."""
     run = assignment.run
     log.info("run not started", **run_keys(run), reason=refusal.reason)
+    if run.earlier_attempts and refusal.state is RunState.SKIPPED:
+        return attempt_not_started(run, refusal.reason, at=at)
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,

@@ -131,7 +131,7 @@ class Runner:
         if isinstance(item, CallOver):
             lane = self._stuck.pop(item.run_id, None)
             if lane is not None:
-                self._agenda.give_back(lane)
+                self._agenda.recover(lane)
             return
         # After it is on record: who follows the log looks there next.
         self.live_logs.remove(item.run_id)
@@ -142,5 +142,6 @@ class Runner:
         lane = self.lane_of(assignment.run.function_name)
         if item.is_stuck:
             self._stuck[item.run_id] = lane
+            self._agenda.strand(lane)
         else:
             self._agenda.give_back(lane)

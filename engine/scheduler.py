@@ -110,7 +110,9 @@ class Scheduler:
         now = self._clock.now()
         self._heartbeat.enter(now)
         self.pausing.restore()
-        lost = lose_abandoned_runs(self._store, now=now)
+        lost, bad_streaks = lose_abandoned_runs(self._store, now=now)
+        for streak in bad_streaks:
+            self.pausing.look_at_streak(streak)
         moved = look_up_again(self._store)
         # While everything is paused, what became due is looked at when that ends.
         is_paused = self.pausing.current is not None

@@ -46,7 +46,7 @@ _FINISH = (
     .values({name: bindparam(f"new_{name}") for name in (
         "state", "started_at", "finished_at", "lateness_ms", "duration_ms",
         "error_type", "error_message", "error_traceback", "result", "reason",
-        "due_at", "earlier_attempts", "is_stuck", "reason_code",
+        "due_at", "attempt", "earlier_attempts", "is_stuck", "reason_code",
     )})
 )  # fmt: skip
 _CALL_OVER = (
@@ -270,12 +270,17 @@ def _take_back_starts(connection: Connection, undone: Sequence[Outcome], running
 
 def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:
     error = outcome.error
-    earlier = run.earlier_attempts or []
-    if outcome.state is RunState.RETRYING:
-        earlier = [*earlier, *(attempts_as_json([_attempt(outcome, run.attempt)]) or [])]
+    earlier, attempt = run.earlier_attempts or [], run.attempt
+    if outcome.undoes_claim and earlier:
+        # A further attempt that did not start: as it was before it was claimed. The row itself tells of the last one.
+        attempt -= 1
+        earlier = earlier if outcome.state is RunState.RETRYING else earlier[:-1]
+    elif outcome.state is RunState.RETRYING:
+        earlier = [*earlier, *(attempts_as_json([_attempt(outcome, attempt)]) or [])]
     return {
         "run_id": outcome.run_id,
         "new_state": outcome.state,
+        "new_attempt": attempt,
         "new_started_at": outcome.started_at,
         "new_finished_at": outcome.finished_at,
         "new_lateness_ms": outcome.lateness_ms,

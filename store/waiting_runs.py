@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, bindparam, literal_column, or_, select, update
+from sqlalchemy import Connection, bindparam, literal_column, or_, select, update
 
 from engine.backfills import hint_priority
 from engine.nouns import DueHint, Job, JobStatus, Run, RunState, WaitingStart
@@ -35,6 +35,10 @@ _HINT = select(*HINT_COLUMNS).join(jobs, jobs.c.id == runs.c.job_id).where(IS_WA
 _ALL_HINTS = _HINT.order_by(runs.c.id).limit(bindparam("limit"))
 _ALL_HINTS_AFTER = _ALL_HINTS.where(runs.c.id > bindparam("after"))
 _HINTS_OF_JOB = _HINT.where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.scheduled_for)
+# The slots of backfills are the oldest, and must not keep the others from being looked at.
+_RELEASED = _HINT.order_by(runs.c.backfill_id.is_not(None), runs.c.scheduled_for).limit(bindparam("limit"))
+_HINTS_OF_JOBS = _RELEASED.where(runs.c.job_id.in_(bindparam("among", expanding=True)))
+_HINTS_OF_KEYS = _RELEASED.where(runs.c.concurrency_key.in_(bindparam("among", expanding=True)))
 _WAITING = select(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_WAITING)
 _JOBS = select(*JOB_COLUMNS).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
 _TO_START = _WAITING.order_by(runs.c.scheduled_for, runs.c.id).with_for_update(skip_locked=True)
@@ -90,14 +94,11 @@ def find_waiting(connection: Connection, run_ids: Collection[UUID]) -> list[tupl
 
 def released_hints(connection: Connection, freed: Freed) -> list[DueHint]:
     """Hints of waiting runs for which there may be room now."""
-    given = ((runs.c.job_id, freed.job_ids), (runs.c.concurrency_key, freed.keys))
     found: dict[UUID, DueHint] = {}
-    for column, values in given:
+    for page, values in ((_HINTS_OF_JOBS, freed.job_ids), (_HINTS_OF_KEYS, freed.keys)):
         if values:
-            page: Select[Any] = _HINT.where(column.in_(list(values)))
-            # The slots of backfills are the oldest, and must not keep the others from being looked at.
-            page = page.order_by(runs.c.backfill_id.is_not(None), runs.c.scheduled_for).limit(HINTS_PER_RELEASE)
-            found |= {hint.key: hint for hint in _hints(connection.execute(page))}
+            hints = _hints(connection.execute(page, {"among": list(values), "limit": HINTS_PER_RELEASE}))
+            found |= {hint.key: hint for hint in hints}
     lines = freed.backfill_ids.union(waiting_backfill_ids_for(connection, freed.keys))
     return [*found.values(), *hints_of_backfills(connection, lines)]
 

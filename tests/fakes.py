@@ -154,6 +154,19 @@ class Node:
         self.calls.append((job_id, self.clock.now()))
 
     def _is_settled(self, *, runs_end: bool) -> bool:
+        return self._timer_is_settled(runs_end=runs_end) and self._deadlines_are_settled()
+
+    def _deadlines_are_settled(self) -> bool:
+        """Whether the thread of time-outs sleeps no longer than to the next one: it may be notified, and not awake."""
+        deadlines = self.scheduler._runner.deadlines
+        with deadlines._condition:
+            next_one = min(deadlines._deadlines.values(), default=None)
+            if next_one is None or deadlines._is_stopping:
+                return True
+            wakes_at = self.clock.sleeps_until(deadlines._condition)
+            return wakes_at is not None and wakes_at <= next_one + 1e-6
+
+    def _timer_is_settled(self, *, runs_end: bool) -> bool:
         agenda = self._agenda
         with agenda.condition:
             wakes_at = self.clock.sleeps_until(agenda.condition)

@@ -161,7 +161,7 @@ def test_runs_that_end_badly_in_a_row_pause_their_job_once_each_whatever_its_ret
     pause = node.job(job).pause
     assert pause is not None
     assert pause.by == "scheduler"
-    assert pause.reason == "its last 2 runs by schedule ended badly; pause_after_failures is 2"
+    assert pause.reason == "2 of its runs by schedule ended badly in a row; pause_after_failures is 2"
     assert len(node.runs()) == 2
 
 

@@ -127,6 +127,11 @@ def _is_at_rest(node: Node, works: tuple[Work, ...]) -> bool:
     parked = {id(one.condition) for one in sleepers}
     if not parked.issuperset(id(condition) for condition in conditions):
         return False
+    # Notified of a deadline, perhaps, and not awake yet: then it sleeps for something later.
+    deadlines = scheduler._runner.deadlines
+    next_deadline = min(list(deadlines._deadlines.values()), default=float("inf"))
+    if min(one.wake_at for one in sleepers if one.condition is deadlines._condition) > next_deadline + 1e-6:
+        return False
     of_work = {id(work.condition) for work in works}
     in_call = sum(id(one.condition) in of_work for one in sleepers)
     return in_call == len(gate) + len(scheduler._runner._stuck)

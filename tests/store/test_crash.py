@@ -55,7 +55,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(sqlite_path: Path
     assert job.version == len(runs) + 1
     assert job.last_scheduled_for == runs[0].scheduled_for
     was_running = runs[0].state is RunState.RUNNING
-    assert lose_abandoned_runs(store, now=NOON) == was_running
+    assert lose_abandoned_runs(store, now=NOON)[0] == was_running
     (recovered,) = store.jobs_by_id([job_id])
     assert recovered.status is (JobStatus.FAILED if was_running else JobStatus.ACTIVE)
     store.close()

@@ -216,20 +216,20 @@ def test_recovery_loses_what_runs_and_fails_its_jobs(store: SqlStore) -> None:
     store.replace_job(
         replace(paused, status=JobStatus.PAUSED, next_run_at=None, version=3), expected_version=2, dropped=None
     )
-    assert lose_abandoned_runs(store, now=NOON + ONE_MINUTE) == 2
+    assert lose_abandoned_runs(store, now=NOON + ONE_MINUTE)[0] == 2
     assert store.run(run.id) == replace(run, state=RunState.LOST, finished_at=NOON + ONE_MINUTE, reason=LOST_REASON)
     assert [status_of(store, each) for each in (job, paused, done)] == [
         JobStatus.FAILED,
         JobStatus.PAUSED,
         JobStatus.ACTIVE,
     ]
-    assert lose_abandoned_runs(store, now=NOON) == 0
+    assert lose_abandoned_runs(store, now=NOON)[0] == 0
 
 
 def test_recovery_loses_runs_of_deleted_jobs_too(store: SqlStore) -> None:
     job, run = running(store)
     store.delete_job(job.id, at=NOON)
-    assert lose_abandoned_runs(store, now=NOON) == 1
+    assert lose_abandoned_runs(store, now=NOON)[0] == 1
     assert store.running_run_ids([run.id]) == set()
 
 
