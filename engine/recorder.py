@@ -229,6 +229,10 @@ class Recorder:
             self._being_written.popleft()
 
     def _write_at_last(self, outcome: Item) -> None:
+        if isinstance(outcome, CallOver):
+            # The next start knows that by itself.
+            self._recorded(outcome)
+            return
         try:
             self._finish([outcome])
         # The next start will call the run lost.

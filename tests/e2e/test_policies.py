@@ -71,7 +71,7 @@ def only_run(service: Service, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_a_retry_is_still_to_come_after_kill_9(folder: Path) -> None:
-    policies = {"max_retries": 2, "retry_delay_seconds": 3, "retry_backoff": 1, "retry_jitter": 0}
+    policies = {"max_retries": 2, "retry_delay_seconds": 2, "retry_backoff": 1, "retry_jitter": 0}
     with running_service(folder, JOB_MODULES="e2e_jobs") as service:
         job = service.create(interval_seconds=None, run_at=soon(0.5), function_name="fails_at_first", **policies)
         service.await_event("run finished", job_id=job["id"], state="retrying")
@@ -130,7 +130,7 @@ def test_pauses_are_still_there_after_kill_9_and_end_when_they_were_to_end(folde
     with running_service(folder, JOB_MODULES="e2e_jobs") as service:
         job = service.create(function_name="note")
         ending = service.create(function_name="note")
-        ends_at = soon(6)
+        ends_at = soon(4)
         service.client.post(f"/jobs/{job['id']}/pause", json={"by": "Ada", "note": "stocktaking"})
         paused = service.get(f"/jobs/{job['id']}")
         service.client.post(f"/jobs/{ending['id']}/pause", json={"until": ends_at})
