@@ -14,7 +14,7 @@ from api.responses import RunLogsView
 from api.service import RunId, Service, TheService
 from engine.captured_log import CapturedLog
 from engine.errors import RunNotFound, StoreUnavailable
-from engine.nouns import RunState
+from engine.nouns import WAITING_STATES, RunState
 
 router = APIRouter(tags=["runs"])
 
@@ -79,7 +79,7 @@ def _logs_by_now(run_id: UUID, service: Service) -> RunLogsView:
     if run is None:
         raise RunNotFound
     log = service.store.run_log(run_id) or CapturedLog()
-    return RunLogsView.of(run_id, log, is_complete=run.state is not RunState.RUNNING)
+    return RunLogsView.of(run_id, log, is_complete=run.state not in {RunState.RUNNING, *WAITING_STATES})
 
 
 def _asks_for_events(request: Request) -> bool:

@@ -15,6 +15,7 @@ from engine.limits import (
     MAX_RETRY_BACKOFF,
     MAX_RETRY_DELAY_SECONDS,
     MAX_TIMEOUT_SECONDS,
+    MIN_MISFIRE_GRACE_SECONDS,
 )
 from engine.policies import DEFAULT_POLICIES, POLICY_NAMES, MisfirePolicy, OverlapPolicy, Policies
 
@@ -37,9 +38,9 @@ class PolicyFields(BaseModel):
         description='Slots that nobody was there to claim: "run_once" runs the latest (the default), "skip" none, '
         '"run_all" each, one after another',
     )
-    misfire_grace_seconds: Annotated[float, _number(0, MAX_MISFIRE_GRACE_SECONDS), Count] | None = Field(
-        default=None, description="A slot claimed no later than this is only late, 5 by default"
-    )
+    misfire_grace_seconds: (
+        Annotated[float, _number(MIN_MISFIRE_GRACE_SECONDS, MAX_MISFIRE_GRACE_SECONDS), Count] | None
+    ) = Field(default=None, description="A slot claimed no later than this is only late, 5 by default")
     max_catch_up: Annotated[int, _number(1, MAX_CATCH_UP), Count] | None = Field(
         default=None, description='The most slots that "run_all" runs, the latest ones, 100 by default'
     )

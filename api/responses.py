@@ -213,7 +213,7 @@ class CancelledView(BaseModel):
         if cancelled.has_ended:
             message = f"Run {run.id} has ended: it is {run.state}"
         else:
-            message = f"Run {run.id} was asked to end: it goes on until its function looks at run.cancelled and returns"
+            message = f"Run {run.id} was asked to end, and goes on: a function in a thread has to look at run.cancelled"
         return cls(cancelled=cancelled.has_ended, message=message, run=RunView.of(run))
 
 

@@ -17,7 +17,6 @@ from engine.nouns import Run, RunState
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 INSTANT_BYTES = 8
-ID_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)

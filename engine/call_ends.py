@@ -68,9 +68,12 @@ def end_of_raise(function: JobFunction, error: BaseException) -> CallEnd:
 
 
 def _delay(seconds: Any) -> float | None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds >= 0:
+    try:
+        # HTTP's Retry-After is a text.
+        asked = float(seconds)
+    except (TypeError, ValueError, OverflowError):
         return None
-    return float(min(seconds, MAX_RETRY_DELAY_SECONDS))
+    return min(asked, MAX_RETRY_DELAY_SECONDS) if asked >= 0 else None
 
 
 def _text(reason: Any) -> str:

@@ -12,6 +12,7 @@ from engine.limits import CANCEL_ANSWER_SECONDS, MAX_EDIT_TRIES
 from engine.live_runs import Ending, LiveRuns
 from engine.nouns import WAITING_STATES, Run, RunState
 from engine.ports import Clock, Store
+from engine.reason_codes import superseded_reason
 from engine.run_path import run_keys
 
 log = structlog.get_logger("scheduler.engine")
@@ -51,7 +52,7 @@ class Cancellation:
 
     def supersede(self, by: Run) -> None:
         """End what is going of the job, for a run that waits for that."""
-        reason = f"cancelled for run {by.id}, whose slot came while this one was not over"
+        reason = superseded_reason(by.id)
         for run in self._gate.runs(by.job_id):
             # A backfill has a concurrency of its own.
             if run.id != by.id and run.backfill_id is None:

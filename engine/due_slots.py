@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from engine.calendars import DaysOff
-from engine.limits import MAX_QUEUED_RUNS
+from engine.limits import MAX_QUEUED_RUNS, MAX_WAIT_SECONDS
 from engine.nouns import Job
 from engine.policies import MisfirePolicy, OverlapPolicy
 from engine.schedule import MICROSECOND, Schedule
@@ -28,6 +28,10 @@ class Decision:
     passed_over_because: str = ""
 
 
+TIMER_REST = timedelta(seconds=MAX_WAIT_SECONDS)
+"""A slot that was due for longer before the pool was full was late for another reason: it has not piled up there."""
+
+
 @dataclass(frozen=True, slots=True)
 class DueSlots:
     """The slots of `job` from `first` to `now`. A full pool made them late by `excused`, which is no misfire."""
@@ -47,7 +51,7 @@ class DueSlots:
     def decide(self) -> Decision:
         """By the policies of the job."""
         if not self.is_misfire:
-            return self._piled_up()
+            return self._in_time()
         match self.job.policies.misfire_policy:
             case MisfirePolicy.RUN_ONCE:
                 return self._latest_only()
@@ -100,10 +104,19 @@ class DueSlots:
             slots.append(self.first if before is None else max(before, self.first))
         return slots[::-1]
 
+    def _in_time(self) -> Decision:
+        """Slots that are late by no more than the grace, or because of the pool."""
+        if timedelta(0) < self.excused and self.now - self.first - self.excused <= TIMER_REST:
+            return self._piled_up()
+        second = following(self.schedule, self.first)
+        has_several = second is not None and second <= self.now
+        if has_several and self.job.policies.misfire_policy is MisfirePolicy.RUN_ALL:
+            # Also within the grace: claimed one by one, each would find the one before it going.
+            return self._all()
+        return Decision(self.first, self.first)
+
     def _piled_up(self) -> Decision:
         """Behind a full pool slots wait as runs do: as many as the overlap policy has go, or in line, are to run."""
-        if self.excused <= timedelta(0):
-            return Decision(self.first, self.first)
         match self.job.policies.overlap_policy:
             case OverlapPolicy.CANCEL_RUNNING:
                 return self._last_only()

@@ -59,7 +59,8 @@ class Editor:
             written = self._write(job, edited, now)
             if written is not None:
                 self._wake(written, is_pausing=written.status is JobStatus.PAUSED and written.status is not job.status)
-                if job.status is JobStatus.PAUSED and written.status is not JobStatus.PAUSED:
+                is_resumed = job.status is JobStatus.PAUSED and written.status is not JobStatus.PAUSED
+                if is_resumed or written.policies != job.policies:
                     self._wake_waiting(job_id)
                 log.info(event, job_id=str(job_id), status=written.status.value)
                 return written
@@ -133,7 +134,10 @@ class Editor:
         dropped = self._dropped_slots(job, edited, now)
         if dropped is not None:
             edited = replace(edited, last_scheduled_for=dropped.last_scheduled_for)
-        ended = None if job.pause is None or edited.pause == job.pause else EndedPause(job.id, job.pause, now)
+        is_still_paused = edited.pause is not None and job.pause is not None and edited.pause.at == job.pause.at
+        ended = (
+            None if job.pause is None or is_still_paused else EndedPause(job.id, job.pause, ended_at=edited.updated_at)
+        )
         try:
             is_written = self._store.replace_job(
                 edited,
@@ -172,7 +176,7 @@ class Editor:
             self._agenda.push(hint_of(job))
 
     def _wake_waiting(self, job_id: UUID) -> None:
-        """Runs that wait were passed by while the job was paused."""
+        """Runs that wait were passed by while the job was paused, or there may be more room by its new policies."""
         try:
             hints = self._store.waiting_hints_of(job_id)
         except StoreUnavailable as error:

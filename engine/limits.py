@@ -145,6 +145,9 @@ MAX_RETRY_BACKOFF = 100.0
 MAX_TIMEOUT_SECONDS = 30 * 86_400.0
 """A month: what runs longer has no time-out."""
 
+MIN_MISFIRE_GRACE_SECONDS = 1.0
+"""Below this a slot would be a misfire because the timer, or the database, took a moment."""
+
 MAX_MISFIRE_GRACE_SECONDS = 366 * 86_400.0
 """A year: a slot that may be later than that may be as late as it likes."""
 

@@ -113,11 +113,6 @@ class LiveRuns:
         with self._lock:
             return self._runs.get(run_id)
 
-    def of_job(self, job_id: UUID) -> list[LiveRun]:
-        """Those of a job."""
-        with self._lock:
-            return [live for live in self._runs.values() if live.assignment.job.id == job_id]
-
     def all(self) -> list[LiveRun]:
         """Each of them."""
         with self._lock:

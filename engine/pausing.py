@@ -87,7 +87,7 @@ class Pausing:
     ) -> Job:
         """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand from now on.
 
-        Pausing a paused job changes until, by and note if any of them is given.
+        Pausing a paused job changes those of until, by and note that are given; without any it changes nothing.
 
         Raises JobNotFound, InvalidPause, StoreUnavailable.
         """
@@ -98,6 +98,14 @@ class Pausing:
             if is_paused and until is None and by is None and note is None:
                 return job
             pause = Pause(now, until, by, note, reason)
+            if is_paused and job.pause is not None:
+                # The pause goes on as the one that it is, with what is said of it now.
+                pause = replace(
+                    job.pause,
+                    until=until or job.pause.until,
+                    by=by or job.pause.by,
+                    note=note or job.pause.note,
+                )
             return replace(
                 job, status=JobStatus.PAUSED, next_run_at=None, pause=pause, version=job.version + 1, updated_at=now
             )
@@ -128,10 +136,11 @@ class Pausing:
             until = None if job.pause is None else job.pause.until
             if job.status is not JobStatus.PAUSED or until is None or until > now:
                 return job
+            # As of then: what came due since, while nobody was there to end it, is late and not paused.
             try:
-                return resumed(job, self._editor.calendars_of(job.timing), now=now, catch_up=False)
+                return resumed(job, self._editor.calendars_of(job.timing), now=until, catch_up=False)
             except InvalidSchedule as error:
-                return self._completed(job, now, error)
+                return self._completed(job, until, error)
 
         self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job resumed"))
 
@@ -167,10 +176,13 @@ class Pausing:
         return pause is not None and pause.until is not None and pause.until <= self._clock.now()
 
     def _resume_all(self, *, catch_up: bool) -> None:
-        pause = self.current
+        pause, ended_at = self.current, self._clock.now()
+        if pause is not None and pause.until is not None:
+            # What came due since, while nobody was there to end it, is late and not paused.
+            ended_at = min(ended_at, pause.until)
         if pause is not None and not catch_up:
-            self._pass_over(pause)
-        self._store.end_global_pause(self._clock.now())
+            self._pass_over(pause, ended_at)
+        self._store.end_global_pause(ended_at)
         self.current = None
         self._gate.release()
         self._agenda.release()
@@ -183,9 +195,8 @@ class Pausing:
         self._gate.hold("everything was paused before the run started")
         self._agenda.hold(until=pause.until)
 
-    def _pass_over(self, pause: Pause) -> None:
-        """A row for what came due during the pause, of each job."""
-        now = self._clock.now()
+    def _pass_over(self, pause: Pause, now: datetime) -> None:
+        """A row for what came due during the pause, which ends `now`, of each job."""
         by = "" if pause.by is None else f" by {pause.by}"
         reason = f"everything was paused{by} from {as_text(pause.at)} to {as_text(now)}"
         for jobs in overdue_jobs(self._store, now):

@@ -33,6 +33,11 @@ def day_off_reason(calendar: str, becomes: str = "") -> str:
     return f"excluded by calendar {calendar}{f', {becomes}' if becomes else ''}"
 
 
+def superseded_reason(by: UUID) -> str:
+    """Why a run ends for a later one of its job."""
+    return f"cancelled for run {by}, whose slot came while this one was not over"
+
+
 def run_in_the_way(reason: str) -> UUID | None:
     """The run that an overlap's reason names."""
     found = _RUN_IN_THE_WAY.search(reason)

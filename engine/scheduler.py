@@ -114,7 +114,8 @@ class Scheduler:
         for streak in bad_streaks:
             self.pausing.look_at_streak(streak)
         moved = look_up_again(self._store)
-        # While everything is paused, what became due is looked at when that ends.
+        # While everything is paused, what became due is looked at when that ends; perhaps it has, meanwhile.
+        self.pausing.look_at_clock()
         is_paused = self.pausing.current is not None
         caught_up = 0 if is_paused else catch_up(self._store, now=now, node=self.node, new_id=self._new_id)
         orphaned = warn_of_orphans(self._store, self.functions)

@@ -109,8 +109,9 @@ class WaitingRuns:
         for orphan, its_job in list(found.values()):
             if orphan.function_name not in self._functions and its_job.status is not JobStatus.PAUSED:
                 del found[orphan.id]
-                # No later slot takes the place of a backfill's: it waits for the start that finds the function again.
-                if orphan.backfill_id is None:
+                # No later slot takes the place of a backfill's, nor of a run that has had an attempt: these wait for
+                # the start that finds the function again (law 12).
+                if orphan.backfill_id is None and orphan.state is RunState.QUEUED:
                     self._skip(orphan, f"function {orphan.function_name} is not registered")
         # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
         candidates: list[Candidate] = []

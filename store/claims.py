@@ -9,11 +9,11 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from engine.errors import JobNotFound
 from engine.nouns import Advance, JobStatus, Run, RunState, Trigger
-from engine.reason_codes import ReasonCode
+from engine.reason_codes import ReasonCode, superseded_reason
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
-from store.outcomes import NOT_COUNTED
-from store.overlaps import Rules, Verdict, decide, superseded_reason
+from store.outcomes import NOT_COUNTED, lock_jobs
+from store.overlaps import Rules, Verdict, decide
 from store.run_rows import insert_runs
 from store.tables import IS_RUNNING, IS_SCHEDULED, IS_WAITING, jobs, runs
 
@@ -54,6 +54,7 @@ _END_ALL_WAITING = (
     )
 )
 _END_WAITING = _END_ALL_WAITING.where(_THESE)
+_JOBS_OF = select(runs.c.job_id).where(_THESE)
 _NEVER_TO_START = (
     select(runs.c.job_id)
     .where(_THESE, runs.c.state == RunState.QUEUED, runs.c.trigger == Trigger.SCHEDULE)
@@ -107,6 +108,7 @@ def end_waiting(
     """End those of the runs that wait; returns how many did. A slot that never started does not count as a run."""
     if not run_ids:
         return 0
+    lock_jobs(connection, connection.execute(_JOBS_OF, {"run_ids": list(run_ids)}).scalars().all())
     never_to_start = connection.execute(_NEVER_TO_START, {"run_ids": list(run_ids)}).scalars().all()
     ended = _end_waiting(connection, run_ids, state, at=at, why=why, code=code)
     if never_to_start:

@@ -1,6 +1,6 @@
 """How runs ended, and what that makes of their jobs. Transitions are guarded: only a running run ends (law 6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -24,7 +24,11 @@ from store.columns import AnyRow
 from store.run_rows import attempts_as_json
 from store.tables import IS_RUNNING, jobs, runs
 
-# Rows are locked in the order of their ids, here and below: two nodes that record at once wait, and never deadlock.
+# Jobs are locked before their runs, by claims as well as here, and each in the order of their ids: two that write at
+# once wait, and never deadlock. SQLite needs no locks of rows, and is not asked.
+_LOCK_JOBS = (
+    select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).order_by(jobs.c.id).with_for_update()
+)
 _STILL_RUNNING = (
     select(
         runs.c.id,
@@ -152,10 +156,17 @@ class Freed:
         )
 
 
+def lock_jobs(connection: Connection, job_ids: Collection[UUID]) -> None:
+    """Keep others from these jobs, and from their runs, until the transaction ends."""
+    if job_ids and connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_JOBS, {"job_ids": list(job_ids)}).all()
+
+
 def finish_runs(
     connection: Connection, outcomes: Sequence[Outcome], overs: Sequence[CallOver]
 ) -> tuple[Finished, Freed]:
     """Record the ends of those runs that are still running, and the calls that are over after all."""
+    lock_jobs(connection, {outcome.job_id for outcome in outcomes} | {over.job_id for over in overs})
     run_ids = {outcome.run_id for outcome in outcomes}
     rows = connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}) if run_ids else ()
     running = {row.id: row for row in rows}

@@ -3,7 +3,6 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from engine.limits import MAX_QUEUED_RUNS
 from engine.nouns import Run, RunState
@@ -98,8 +97,3 @@ def _by_key(run: Run, rules: Rules, crowd: Crowd, loads: Counter[str], *, at: da
     if len(crowd.queued) >= MAX_QUEUED_RUNS:
         return run.skipped(f"{reason}, and {len(crowd.queued)} runs of this job wait already", at=at, code=OVERLAP)
     return run.queued(reason, at=at)
-
-
-def superseded_reason(by: UUID) -> str:
-    """Why a run ends for a later one."""
-    return f"cancelled for run {by}, whose slot came while this one was not over"
