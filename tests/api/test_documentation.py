@@ -172,6 +172,7 @@ def test_an_import_is_documented_as_a_text(document: dict[str, Any]) -> None:
     assert operations(document)["import_calendar"]["requestBody"]["content"].keys() == {"text/calendar"}
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["fitting", "unfitting"])
 def test_whatever_is_sent_the_answer_is_as_documented(
     app: FastAPI, client: TestClient, node: Node, mode: GenerationMode

@@ -14,6 +14,8 @@ from api.recurrences import Effort, days_of_rule
 from api.refusals import InvalidICalendar
 from tests.api.icalendar_texts import TODAY, calendar_of, filled_with
 
+pytestmark = pytest.mark.once
+
 END = date(2036, 11, 24)
 MIDNIGHT = datetime.min.time()
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.service import Service, running_service
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.once]
 
 JOBS = """
 import time

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.service import Service, running_service, serve_command
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.once]
 
 JOBS = """
 import asyncio

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
@@ -17,6 +18,8 @@ from engine.requests import JobChange, JobDraft
 from engine.timing import Timing
 from tests.engine.databases import open_new_store
 from tests.fakes import Node
+
+pytestmark = pytest.mark.once
 
 SECONDS = st.integers(1, 40)
 STATUSES = st.sampled_from([JobStatus.ACTIVE, JobStatus.PAUSED])

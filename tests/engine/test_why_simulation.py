@@ -16,6 +16,8 @@ from store import SqlStore
 from tests.engine.databases import open_new_store
 from tests.engine.simulated_hour import BEAT_SECONDS, BEGIN, HOUR, MIDNIGHT, Call, Plan, World, job_of, simulate
 
+pytestmark = pytest.mark.once
+
 TAKEN = {Answer.RAN, Answer.RUNNING, Answer.WAITING, Answer.CANCELLED}
 
 

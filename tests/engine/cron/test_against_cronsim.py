@@ -12,6 +12,8 @@ from tests.engine.cron.oracle import Oracle
 from tests.engine.cron.stepping import shown, slots_after, slots_until, utc
 from tests.engine.cron.test_against_oracle import GATE, LONG, numbered
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("numbers", GATE, ids=numbered)
 def test_random_schedules_have_the_slots_of_cronsim(numbers: range) -> None:

@@ -9,6 +9,8 @@ from engine.cron import cron_schedule
 from tests.engine.cron.cases import Case, random_case
 from tests.engine.cron.stepping import shown, slots_after, slots_until
 
+pytestmark = pytest.mark.once
+
 GATE = [range(first, first + 500) for first in range(0, 2_000, 500)]
 LONG = [range(first, first + 1_000) for first in range(2_000, 60_000, 1_000)]
 
