@@ -180,8 +180,7 @@ MAX_FRAME_BYTES = 4 * 1_048_576
 """Bytes of one message between the service and a worker process: a line with all its facts, or a run's end."""
 
 MAX_FACTS_PER_LINE = 100
-MAX_FACT_DEPTH = 6
-"""Values of one logged line that come from a worker process, those inside containers included, and their nesting."""
+"""Values of one logged line that come from a worker process, those inside containers included."""
 
 MAX_WORKER_START_SECONDS = 60.0
 """How long a worker process may import the modules it is to have ready; then it is started without them."""

@@ -60,8 +60,8 @@ def zulu(text: str) -> str:
 class PlainValues:
     """Turns the values of one event into what JSON has; the number of values is bounded over the whole event."""
 
-    def __init__(self) -> None:
-        self._items_left = MAX_ITEMS
+    def __init__(self, *, at_most: int = MAX_ITEMS) -> None:
+        self._items_left = at_most
 
     def mapping(self, values: Mapping[Any, object], depth: int = 0) -> dict[str, object]:
         """The same mapping with plain keys and values; what is too much is only counted."""

@@ -40,7 +40,7 @@ class BrokenText(str):
         (float("nan"), "nan"),
         ("a\x00\ud800", "'a\\x00\\udcd800'"),
         (Color.RED, "red"),
-        (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01T00:00:00+00:00"),
+        (datetime(2026, 1, 1, tzinfo=UTC), "2026-01-01T00:00:00Z"),
         (UUID(int=1), str(UUID(int=1))),
         (Decimal("1.50"), "1.50"),
         ((1, {2: "b"}), [1, {"2": "b"}]),
