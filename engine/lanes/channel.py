@@ -1,6 +1,5 @@
 """The worker's end of its connection to the service: messages in, messages out, from any thread of the worker."""
 
-import contextlib
 import os
 import socket
 import threading
@@ -77,7 +76,11 @@ class Channel:
 
 
 def _identity_of(descriptor: int) -> tuple[int, int] | None:
-    with contextlib.suppress(OSError):
+    try:
         status = os.fstat(descriptor)
-        return status.st_dev, status.st_ino
-    return None
+    except OSError as error:
+        # As above: a time-out that the function has set itself is not the kernel's word on the descriptor.
+        if error.errno is None:
+            raise
+        return None
+    return status.st_dev, status.st_ino

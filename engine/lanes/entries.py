@@ -29,7 +29,10 @@ def plain_facts(facts: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def plain_text(value: object) -> str:
-    """Text, bounded, or the repr of what is none. Never raises."""
+    """Text, bounded, or the repr of what is none. Raises nothing, but what a signal handler of the function raises."""
+    if type(value) is str:
+        # Nothing here can raise by itself; swallowed below would be the time-out that a function has set itself.
+        return clean_text(value, at_most=MAX_LINE_LENGTH)
     try:
         return clean_text(str.__str__(value) if isinstance(value, str) else repr(value), at_most=MAX_LINE_LENGTH)
     # A foreign __repr__ may raise anything.
