@@ -551,6 +551,7 @@ def test_an_outcome_that_cannot_be_written_does_not_hold_the_others(node: Node, 
     drive(node, lambda: all(states(node, job)[:2] == ["succeeded", "succeeded"] for job in others), seconds=45)
     # But for the one outcome, each permit comes back; the next slots may be on their way at this moment.
     _await(node, lambda: free_threads(node) >= node._agenda.permits[Lane.THREAD] - 1, REAL_SECONDS)
+    assert free_threads(node) >= node._agenda.permits[Lane.THREAD] - 1
 
 
 def test_a_job_whose_row_cannot_be_read_does_not_hold_the_others(node: Node, chaos: Interference) -> None:
