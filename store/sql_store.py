@@ -44,12 +44,16 @@ from store import (
 from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
+from store.usage import Usage
 
 HINTS_PER_READ = 5_000
 """Due hints read in one transaction: a million jobs must not stand in memory, nor one read keep the log growing."""
 
 BACKFILLS_PER_READ = 100
 """Backfills whose next runs are read in one transaction, with up to a thousand runs in each."""
+
+CLOSE_SECONDS = 2.0
+"""How long a close waits for verbs that are in progress."""
 
 _ANYTHING = select(jobs.c.version).limit(1)
 
@@ -63,10 +67,13 @@ class SqlStore:
         self._lock = lock
         self._close = close
         self._is_closed = False
+        self._usage = Usage()
 
     def close(self) -> None:
         """Let go of the connections and of the lock. Verbs called later raise StoreUnavailable."""
         self._is_closed = True
+        # A connection that is in use when its pool goes is closed by nobody.
+        self._usage.await_none(CLOSE_SECONDS)
         self._close()
 
     def add_job(self, job: Job) -> None:
@@ -369,14 +376,14 @@ class SqlStore:
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
-        with failures_translated(), self._open(self._writing_database).begin() as connection:
+        with failures_translated(), self._usage.counted(), self._open(self._writing_database).begin() as connection:
             # Asked again: begin() may have waited for the one connection until after a close.
             self._open(self._writing_database)
             yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with failures_translated(), self._open(self._reading_database).begin() as connection:
+        with failures_translated(), self._usage.counted(), self._open(self._reading_database).begin() as connection:
             yield connection
 
     def _open(self, database: Engine) -> Engine:
