@@ -175,14 +175,15 @@ class Node:
             if runs_end and not agenda.is_idle:
                 return False
             if agenda._is_held:
-                return True
-            if any(agenda._free[lane] > 0 and agenda._ready.has(lane) for lane in Lane):
+                looks_at = None if self.scheduler._timer.is_failing else agenda._held_until
+            elif any(agenda._free[lane] > 0 and agenda._ready.has(lane) for lane in Lane):
                 return False
-            head_due_at = agenda._heap.head_due_at()
-            if head_due_at is None:
+            else:
+                looks_at = agenda._heap.head_due_at()
+            if looks_at is None:
                 return True
             # Notified, perhaps, but not awake yet: it will find something earlier than what it sleeps for.
-            due_in = (head_due_at - self.clock.now()).total_seconds()
+            due_in = (looks_at - self.clock.now()).total_seconds()
             return due_in > 0 and wakes_at <= self.clock.monotonic() + due_in + 1e-6
 
 
