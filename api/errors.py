@@ -33,6 +33,7 @@ from engine.errors import (
     InvalidSchedule,
     InvalidStatus,
     JobNotFound,
+    NodeLost,
     NotScheduling,
     PoolFull,
     RunInTheWay,
@@ -98,6 +99,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
     TooManyStreams: Answer(503, "Too many logs are followed", retry_after_seconds=5),
     NotScheduling: Answer(503, "The service is stopping", retry_after_seconds=5),
+    NodeLost: Answer(503, "The other nodes took this one for dead; it comes back in a moment", retry_after_seconds=5),
     # The driver's text can hold host names and statements; it is logged instead.
     StoreUnavailable: Answer(
         503,

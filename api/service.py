@@ -18,6 +18,7 @@ from engine.captured_log import CapturedLog
 from engine.errors import RequestRefused
 from engine.limits import MAX_CALENDAR_NAME_LENGTH
 from engine.live_logs import LiveLogs
+from engine.nodes import NodeRecord
 from engine.nouns import Job, Run, RunState
 from engine.ports import Clock
 from engine.scheduler import Scheduler
@@ -66,6 +67,10 @@ class Reads(Protocol):
 
     def calendar(self, name: str) -> Calendar | None:
         """The calendar of this name."""
+        ...
+
+    def latest_nodes(self, *, limit: int) -> Sequence[NodeRecord]:
+        """The nodes that are live, and then those that were seen last."""
         ...
 
     def all_calendars(self) -> Sequence[Calendar]:

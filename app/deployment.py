@@ -71,7 +71,7 @@ class Deployment:
             except BaseException:
                 self._store.close()
                 raise
-            attach_service(app, scheduler=scheduler, store=self._store)
+            attach_service(app, scheduler=scheduler, store=self._store.views)
             self._scheduler = scheduler
 
     def start_without_lifespan(self, app: FastAPI) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from engine.errors import PoolFull
 from engine.heap import DOUBT, DueHeap
+from engine.homes import Homes
 from engine.limits import MAX_CLAIM_BATCH, MAX_WAITING_MANUAL_RUNS
 from engine.nouns import DueHint
 from engine.ports import Clock
@@ -40,6 +41,7 @@ class Agenda:
         clock: Clock,
         permits: Mapping[Lane, int],
         functions: Mapping[str, JobFunction],
+        homes: Homes,
         max_wait_seconds: float,
     ) -> None:
         self.condition = threading.Condition()
@@ -47,7 +49,9 @@ class Agenda:
         self._clock = clock
         self._functions = functions
         self._max_wait_seconds = max_wait_seconds
-        self._heap = DueHeap()
+        self._homes = homes
+        self._heap = DueHeap(delay=homes.delay)
+        self._horizon: datetime | None = None
         self._ready = Ready(self.lane_of)
         self._free = dict(permits)
         self._stranded = dict.fromkeys(permits, 0)
@@ -76,21 +80,52 @@ class Agenda:
         function = self._functions.get(hint.function_name or "")
         return Lane.THREAD if function is None else function.lane
 
-    def fill(self, hints: Iterable[DueHint]) -> None:
-        """Push many at once, at start."""
-        filled = DueHeap()
+    def fill(self, hints: Iterable[DueHint], *, horizon: datetime | None = None) -> None:
+        """Push many at once, at start: all jobs that are due up to the horizon, which None puts at the end of time.
+
+        From then on a job that is due later than that is forgotten.
+        """
+        filled = DueHeap(delay=self._homes.delay)
         # The hints come from the database, page by page: not under the lock (law 5).
         filled.fill(hints)
         with self.condition:
             # One by one: there are few of these yet, and a fill would order all the others again under the lock.
             for hint in self._heap.hints():
                 filled.push(hint)
-            self._heap = filled
+            self._heap, self._horizon = filled, horizon
             self.condition.notify_all()
+
+    def look_ahead(self, hints: Iterable[DueHint], *, horizon: datetime) -> None:
+        """Move the horizon, and push what is due up to there."""
+        with self.condition:
+            self._horizon = horizon
+        self.refresh(hints)
+
+    def refresh(self, hints: Iterable[DueHint]) -> None:
+        """Push what was read again, as far as it is news."""
+        # One by one: a page may hold thousands, and the timer must not wait for them all (law 5).
+        for hint in hints:
+            with self.condition:
+                self._heap.refresh(hint)
+                self._wake_if_asleep_past(hint.due_at)
+
+    def move_homes(self, nodes: frozenset[UUID]) -> None:
+        """Go by which nodes run jobs from now on."""
+        with self.condition:
+            if self._homes.set_live(nodes):
+                # Few, and seldom: a node came or went.
+                moved = DueHeap(delay=self._homes.delay)
+                moved.fill(self._heap.hints())
+                self._heap = moved
+                self.condition.notify_all()
 
     def push(self, hint: DueHint) -> None:
         """Remember when a job, or a run that waits, is due; wakes the timer if it would wake later by itself."""
         with self.condition:
+            if self._is_beyond(hint):
+                # It is read again in time.
+                self._heap.remove(hint.key, up_to_version=hint.version)
+                return
             self._heap.push(hint)
             self._wake_if_asleep_past(hint.due_at)
 
@@ -230,6 +265,9 @@ class Agenda:
         # On the monotonic clock: a machine that slept, or a wall clock set forward, is no full pool.
         since = self._full_since.get(lane)
         return 0.0 if since is None else self._clock.monotonic() - since
+
+    def _is_beyond(self, hint: DueHint) -> bool:
+        return self._horizon is not None and hint.run_id is None and hint.due_at > self._horizon
 
     def _return(self, lane: Lane, permits: int) -> None:
         self._free[lane] += permits

@@ -14,6 +14,7 @@ from engine.errors import JobNotFound, StoreUnavailable
 from engine.gate import StartGate
 from engine.heap import DOUBT
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
+from engine.nodes import Claimant
 from engine.nouns import Assignment, DueHint, Job, Run, RunState
 from engine.planning import Plan, plan_claim
 from engine.policies import OverlapPolicy
@@ -105,6 +106,7 @@ class Dispatcher:
             clock=clock,
             functions=functions,
             node=node,
+            new_id=new_id,
             start=start,
         )
 
@@ -123,18 +125,19 @@ class Dispatcher:
         self._waiting.settle_doubt()
         if not self._in_doubt:
             return
-        run_ids = [run.id for doubt in self._in_doubt for run in doubt.claim.runs]
-        on_record = self._store.running_run_ids(run_ids)
+        claimed = [run for doubt in self._in_doubt for run in doubt.claim.runs]
+        tokens = {run.id: run.claim_id for run in claimed if run.claim_id is not None}
+        on_record = self._store.claims_on_record(tokens)
         # A run that had to wait tells by that that the claim was written, and nobody else would look at it.
-        waiting = {run.id: run for run, _ in self._store.waiting_runs(run_ids)}
+        waiting = {run.id: run for run, _ in self._store.waiting_runs([run.id for run in claimed])}
         doubts, self._in_doubt = self._in_doubt, []
         # While the database is away nothing is on record, try after try: that is told once, by the loop.
         if on_record or waiting:
             log.info("doubtful claims settled", claims=len(doubts), on_record=len(on_record) + len(waiting))
         for doubt in doubts:
             run = doubt.claim.run
-            recorded = None if run is None else run if run.id in on_record else waiting.get(run.id)
-            is_ours = any(each.id in on_record or each.id in waiting for each in doubt.claim.runs)
+            recorded = None if run is None else run if run.claim_id in on_record else waiting.get(run.id)
+            is_ours = any(each.claim_id in on_record or each.id in waiting for each in doubt.claim.runs)
             self._conclude(doubt.claim, recorded, is_ours=is_ours)
             self._agenda.push_later(doubt.claim.job_id, doubt.look_again_after_seconds)
 
@@ -246,9 +249,10 @@ class Dispatcher:
         for claim in claims:
             if claim.run is not None:
                 self._gate.open(Assignment(claim.run, claim.plan.job), version=claim.plan.job.version + 1)
+        begun, claimant = self._clock.monotonic(), Claimant(self._node, self._clock.now())
         try:
             advances = [claim.plan.advance for claim in claims]
-            recorded = self._store.advance(advances, ended=self._recorder.waiting_run_ids())
+            recorded = self._store.advance(advances, ended=self._recorder.waiting_run_ids(), by=claimant)
         except StoreUnavailable:
             self._doubt(claims, look_again_after_seconds=0.0)
             raise
@@ -257,6 +261,7 @@ class Dispatcher:
             if len(claims) > 1:
                 raise
             return
+        self._gate.trust(begun)
         for claim in claims:
             self._suspects.discard(claim.job_id)
             self._quarantine.release(claim.job_id)

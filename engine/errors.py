@@ -27,6 +27,7 @@ SchedulerError
 │   ├── PoolFull
 │   ├── NotScheduling
 │   └── StoreUnavailable
+│       └── NodeLost
 ├── MetadataMismatch        on record as the error of a run that was not called; never raised
 └── StoreRefused            the database cannot be used at all; nothing in it was touched
 """
@@ -229,6 +230,13 @@ class NotScheduling(Unavailable):
 
 class StoreUnavailable(Unavailable):
     """The database did not do what it was asked; whether a commit happened may be unknown."""
+
+
+class NodeLost(StoreUnavailable):
+    """This node has been declared lost by others; nothing was written. Its heartbeat brings it back."""
+
+    def __init__(self, node: UUID) -> None:
+        super().__init__(f"the other nodes took node {node} for dead: it claims nothing until it has come back")
 
 
 class MetadataMismatch(SchedulerError):

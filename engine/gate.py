@@ -1,11 +1,15 @@
-"""The last door before a function is called: a pause or delete that was answered wins over a claim."""
+"""The last door before a function is called: a pause or delete that was answered wins over a claim, and so does word
+that the node's claims are not its own any more."""
 
 import threading
 from dataclasses import dataclass
 from uuid import UUID
 
+from engine.limits import MAX_WAIT_SECONDS
 from engine.nouns import Assignment, Run, RunState
+from engine.ports import Clock
 from engine.reason_codes import ReasonCode
+from engine.rhythm import REGULAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,18 @@ class StartGate:
 
     A ticket is opened before its claim is written, so that a revocation which comes between the claim's commit and the
     claim's answer finds it.
+
+    Nobody enters on claims that are out of trust: the others declare a node lost that they see nothing of for a while,
+    and a node that was frozen does not know for how long. It knows once it has written something: that counts from
+    before the write, on the monotonic clock, for `trust_seconds`, which is shorter than that while.
     """
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, *, clock: Clock, trust_seconds: float = REGULAR.trust_seconds) -> None:
+        self._clock = clock
+        self._trust_seconds = trust_seconds
+        self._trusted_since = clock.monotonic()
+        # The lock, on which those wait that are out of trust.
+        self._lock = threading.Condition()
         self._tickets: dict[UUID, Ticket] = {}
         self._by_job: dict[UUID, set[UUID]] = {}
         self._shut_because: Refusal | None = None
@@ -73,16 +85,48 @@ class StartGate:
                 ticket.assignment = assignment
 
     def enter(self, run_id: UUID) -> Refusal | None:
-        """Ask, as the last thing before the call, whether it may happen; the reason if it may not."""
+        """Ask, as the last thing before the call, whether it may happen; the reason if it may not.
+
+        Waits while the node is out of trust, for word from its heartbeat.
+        """
         with self._lock:
-            ticket = self._tickets.get(run_id)
-            if ticket is None:
-                return Refusal("its claim was given up before it started")
-            if self._held_because is not None and not ticket.is_forced:
-                ticket.revoke(self._held_because)
-            if ticket.refusal is None:
-                ticket.is_entered = True
-            return ticket.refusal
+            while self._is_to_wait(run_id):
+                self._clock.wait(self._lock, MAX_WAIT_SECONDS)
+            return self._enter(run_id)
+
+    def is_to_wait(self, run_id: UUID) -> bool:
+        """Whether `enter` would wait."""
+        with self._lock:
+            return self._is_to_wait(run_id)
+
+    def trust(self, since: float) -> None:
+        """The node was live on record by a write that began at `since`, on the monotonic clock."""
+        with self._lock:
+            self._trusted_since = max(self._trusted_since, since)
+            self._lock.notify_all()
+
+    def revoke_all(self, refusal: Refusal) -> list[Run]:
+        """Keep whoever has not entered from entering; returns the runs that have."""
+        with self._lock:
+            for ticket in self._tickets.values():
+                ticket.revoke(refusal)
+            self._lock.notify_all()
+            return [ticket.assignment.run for ticket in self._tickets.values() if ticket.is_entered]
+
+    def _is_to_wait(self, run_id: UUID) -> bool:
+        ticket = self._tickets.get(run_id)
+        is_refused = ticket is None or ticket.refusal is not None
+        return not is_refused and self._clock.monotonic() - self._trusted_since >= self._trust_seconds
+
+    def _enter(self, run_id: UUID) -> Refusal | None:
+        ticket = self._tickets.get(run_id)
+        if ticket is None:
+            return Refusal("its claim was given up before it started")
+        if self._held_because is not None and not ticket.is_forced:
+            ticket.revoke(self._held_because)
+        if ticket.refusal is None:
+            ticket.is_entered = True
+        return ticket.refusal
 
     def hold(self, reason: str) -> None:
         """Let nobody enter until `release`, but for runs that are forced."""
@@ -141,6 +185,16 @@ class StartGate:
         with self._lock:
             return [self._tickets[run_id].assignment.run for run_id in self._by_job.get(job_id, ())]
 
+    def versions(self) -> dict[UUID, int]:
+        """The jobs of which a run is claimed and has not entered, each with the newest version that a claim made."""
+        with self._lock:
+            found: dict[UUID, int] = {}
+            for ticket in self._tickets.values():
+                if not ticket.is_entered and ticket.refusal is None:
+                    job_id = ticket.assignment.job.id
+                    found[job_id] = max(found.get(job_id, 0), ticket.version)
+            return found
+
     def job_ids(self) -> set[UUID]:
         """The jobs of which a run is claimed and not yet recorded as ended."""
         with self._lock:
@@ -153,5 +207,6 @@ class StartGate:
             tickets = list(self._tickets.values())
             for ticket in tickets:
                 ticket.revoke(self._shut_because)
+            self._lock.notify_all()
             waiting = [ticket.assignment for ticket in tickets if not ticket.is_entered]
             return waiting, [ticket.assignment for ticket in tickets if ticket.is_entered]

@@ -13,6 +13,7 @@ from engine.requests import Health, LaneRoom
 from engine.retention import Retention
 from engine.runner import Runner
 from engine.timer import Timer
+from engine.watcher import Watcher
 from registry import Lane
 
 
@@ -31,6 +32,7 @@ class HealthCheck:
         runner: Runner,
         pausing: Pausing,
         heartbeat: Heartbeat,
+        watcher: Watcher,
         retention: Retention,
     ) -> None:
         self._node = node
@@ -42,6 +44,7 @@ class HealthCheck:
         self._runner = runner
         self._pausing = pausing
         self._heartbeat = heartbeat
+        self._watcher = watcher
         self._retention = retention
 
     def look(self) -> Health:
@@ -57,6 +60,7 @@ class HealthCheck:
             "outcomes cannot be recorded": self._runner.recorder.is_failing,
             "the recorder thread is not alive": not self._runner.recorder.is_alive,
             "the heartbeat thread is not alive": not self._heartbeat.is_alive,
+            "what other nodes change is not looked at": not self._watcher.is_alive,
             "old history is not deleted": not self._retention.is_alive,
             "the database does not answer": latency_ms is None,
             "time-outs are not watched": not self._runner.deadlines.is_alive,

@@ -2,9 +2,10 @@
 
 import heapq
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -25,9 +26,12 @@ class DueHeap:
 
     An entry that is replaced or removed stays in the heap, dead, until it reaches the head or until the dead outnumber
     the living: then the heap is rebuilt, as `asyncio.BaseEventLoop._run_once` does with cancelled timers.
+
+    `delay` says how long after its due time a hint is to be looked at.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, delay: Callable[[DueHint], timedelta] | None = None) -> None:
+        self._delay = delay
         self._heap: list[Entry] = []
         self._live: dict[UUID, Entry] = {}
         self._numbers = count()
@@ -45,7 +49,7 @@ class DueHeap:
         known = self._live.get(hint.key)
         if known is not None and known[3].version > hint.version:
             return
-        entry = (hint.due_at, hint.key, next(self._numbers), hint)
+        entry = self._entry(hint)
         self._live[hint.key] = entry
         heapq.heappush(self._heap, entry)
         self._rebuild_if_mostly_dead()
@@ -55,8 +59,14 @@ class DueHeap:
         for hint in hints:
             known = self._live.get(hint.key)
             if known is None or known[3].version <= hint.version:
-                self._live[hint.key] = (hint.due_at, hint.key, next(self._numbers), hint)
+                self._live[hint.key] = self._entry(hint)
         self._rebuild()
+
+    def refresh(self, hint: DueHint) -> None:
+        """Push what was read of a job, unless that is known, or something newer."""
+        known = self._live.get(hint.key)
+        if known is None or known[3].version < hint.version:
+            self.push(hint)
 
     def remove(self, job_id: UUID, *, up_to_version: int = DOUBT) -> None:
         """Forget the job, unless what is known of it is newer (law 2). Not knowing it is fine."""
@@ -81,12 +91,12 @@ class DueHeap:
         return (hint for _, _, _, hint in self._live.values())
 
     def head_due_at(self) -> datetime | None:
-        """When the earliest job is due."""
+        """When the earliest job is to be looked at."""
         self._drop_dead_heads()
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now: datetime, *, at_most: int) -> list[DueHint]:
-        """Take out those due at or before `now`, earliest first."""
+        """Take out those to be looked at by `now`, earliest first."""
         due: list[DueHint] = []
         while len(due) < at_most:
             head_due_at = self.head_due_at()
@@ -96,6 +106,15 @@ class DueHeap:
             del self._live[hint.key]
             due.append(hint)
         return due
+
+    def _entry(self, hint: DueHint) -> Entry:
+        look_at = hint.due_at
+        # Not where nothing is known but that somebody is to look, nor of runs that wait: who pushes those knows why.
+        if self._delay is not None and 0 < hint.version < DOUBT:
+            # A job due in the year 9999 is not looked at after the end of time.
+            with suppress(OverflowError):
+                look_at += self._delay(hint)
+        return (look_at, hint.key, next(self._numbers), hint)
 
     def _drop_dead_heads(self) -> None:
         # Identity, not equality: a job pushed twice with the same due time and version has one live entry.

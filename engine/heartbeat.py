@@ -1,43 +1,65 @@
-"""The heartbeat: a thread that writes down that its node is there, and wakes runs that nobody else woke."""
+"""The heartbeat: a thread that writes down that its node is there, and sees which of the others are not any more."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import datetime
-from itertools import islice
 from uuid import UUID
 
-from engine.agenda import Agenda
+import structlog
+
 from engine.backoff import Backoff
-from engine.gate import StartGate
-from engine.limits import (
-    HEARTBEAT_SECONDS_AT_STOP,
-    MAX_WAITING_RECHECKED,
-    WAITING_RECHECK_SECONDS,
-)
-from engine.nouns import DueHint
+from engine.gate import Refusal, StartGate
+from engine.limits import HEARTBEAT_SECONDS_AT_STOP
+from engine.nodes import Load, Neighbours, NodeRecord, Presence
+from engine.nouns import Finished, Run, RunState
 from engine.ports import Clock, Store
+from engine.recovery import lose_abandoned_runs
+from engine.rhythm import Rhythm
+
+log = structlog.get_logger("scheduler.heartbeat")
 
 
 class Heartbeat:
     """A daemon thread around `beat`. Started last and stopped last, from the scheduler's thread.
 
-    A node that is killed writes nothing more: the last instant at which it was seen stands.
+    A node that is killed writes nothing more: the last instant at which it was seen stands, and the others declare it
+    lost. One that only seemed dead finds that out here: what it had claimed and not started is not its own any more,
+    and it comes back once none of its runs is on record as running.
+
+    `live_nodes` is told which nodes there are, `finished` what the loss of runs came to, `orphaned` of each run that
+    goes on though it was lost.
     """
 
-    def __init__(
-        self, *, store: Store, clock: Clock, agenda: Agenda, gate: StartGate, node: UUID, interval_seconds: float
+    def __init__(  # noqa: PLR0913 - the parts that it joins, each once
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        gate: StartGate,
+        node: UUID,
+        presence: Presence,
+        load: Callable[[], Load],
+        live_nodes: Callable[[list[NodeRecord]], None],
+        finished: Callable[[Finished], None],
+        orphaned: Callable[[Run], None],
+        rhythm: Rhythm,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._agenda = agenda
         self._gate = gate
         self._node = node
-        self._interval_seconds = interval_seconds
+        self._presence = presence
+        self._load = load
+        self._live_nodes = live_nodes
+        self._finished = finished
+        self._orphaned = orphaned
+        self._interval_seconds = rhythm.heartbeat_seconds
+        self._neighbours = Neighbours(me=node, lease_seconds=rhythm.lease_seconds)
+        self.runs_lost = 0
+        self._is_first_look = True
         self._condition = threading.Condition()
         self._is_stopping = False
         self._claims_ended_at: datetime | None = None
-        self._hints: Iterator[DueHint] = iter(())
-        self._rechecked_at = clock.monotonic()
         self._backoff = Backoff(
             clock=clock,
             condition=self._condition,
@@ -52,13 +74,18 @@ class Heartbeat:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
-    def enter(self, at: datetime) -> None:
-        """Write down that the node is there since `at`. Raises StoreUnavailable."""
-        self._store.node_started(self._node, at)
+    def enter(self) -> list[NodeRecord]:
+        """Write down that the node is there, and lose those whose process is gone; returns the others that are live.
+
+        Raises StoreUnavailable.
+        """
+        begun = self._clock.monotonic()
+        self._store.node_started(self._record())
+        self._gate.trust(begun)
+        return self._look_at_others()
 
     def start(self) -> None:
         """Start the thread."""
-        self._rechecked_at = self._clock.monotonic()
         self._thread.start()
 
     def stop(self, *, claims_ended_at: datetime) -> None:
@@ -72,13 +99,58 @@ class Heartbeat:
 
     def beat(self) -> None:
         """One turn, after the wait. The body of the loop; raises what the store raises."""
+        begun = self._clock.monotonic()
+        if self._store.node_seen(self._node, self._clock.now(), self._load()):
+            self._gate.trust(begun)
+        else:
+            self._come_back()
+        self._look_at_others()
+
+    def _come_back(self) -> None:
+        """The others took this node for dead; or its row is gone, as after a copy of the database was put back."""
+        refusal = Refusal("the other nodes took its node for dead before it started", RunState.LOST)
+        # First the gate: from here on nothing starts that was claimed in the life before.
+        entered = self._gate.revoke_all(refusal)
+        self._lose_runs()
+        for run in entered:
+            self._orphaned(run)
+        begun = self._clock.monotonic()
+        if self._store.node_back(self._record()):
+            self._gate.trust(begun)
+            log.warning("node back", node=str(self._node), runs_orphaned=len(entered))
+
+    def _look_at_others(self) -> list[NodeRecord]:
+        live = self._store.live_nodes()
+        lapsed = self._neighbours.observe(live, monotonic=self._clock.monotonic())
+        others = [record for record in live if record.id != self._node]
+        gone = self._store.gone_nodes([record.id for record in others]) if others else set()
+        dead = [record for record in others if record.id in gone or record in lapsed]
+        lost = {record.id for record in dead if self._lose(record)}
+        if lost or self._is_first_look:
+            self._store.clear_stuck()
+            self._is_first_look = False
+        # Also where nobody was lost just now: whoever lost a node may have died before it came to its runs.
+        self._lose_runs()
+        left = [record for record in live if record.id not in lost]
+        self._live_nodes(left)
+        return [record for record in left if record.id != self._node]
+
+    def _lose(self, record: NodeRecord) -> bool:
+        # Its beats as they were seen: if it has moved since, it is not dead.
+        is_lost = self._store.lose_node(record.id, beats=record.beats, at=self._clock.now())
+        if is_lost:
+            log.warning("node lost", node=str(self._node), lost_node=str(record.id), host=record.presence.host)
+        return is_lost
+
+    def _lose_runs(self) -> None:
+        lost, results = lose_abandoned_runs(self._store, now=self._clock.now())
+        self.runs_lost += lost
+        for finished in results:
+            self._finished(finished)
+
+    def _record(self) -> NodeRecord:
         now = self._clock.now()
-        # Where its row is gone, from a copy of the database that was put back, say, it is there since now.
-        if not self._store.node_seen(self._node, now):
-            self._store.node_started(self._node, now)
-        if self._clock.monotonic() - self._rechecked_at >= WAITING_RECHECK_SECONDS:
-            self._recheck_waiting()
-            self._rechecked_at = self._clock.monotonic()
+        return NodeRecord(self._node, self._presence, started_at=now, seen_at=now, beats=0, load=self._load())
 
     def _run(self) -> None:
         while self._await_turn():
@@ -96,17 +168,6 @@ class Heartbeat:
             if not self._is_stopping and not self._backoff.is_pausing:
                 self._clock.wait(self._condition, self._interval_seconds)
             return not self._is_stopping
-
-    def _recheck_waiting(self) -> None:
-        """Have runs that wait looked at, some at each turn: whoever was to wake one may have died before it could."""
-        hints = list(islice(self._hints, MAX_WAITING_RECHECKED))
-        if len(hints) < MAX_WAITING_RECHECKED:
-            self._hints = iter(self._store.waiting_hints())
-            hints += islice(self._hints, MAX_WAITING_RECHECKED - len(hints))
-        for hint in hints:
-            # One that is waiting by now, and whose last attempt's ticket is still to be taken, is woken by that.
-            if hint.run_id is None or not self._gate.holds(hint.run_id):
-                self._agenda.push(hint)
 
     def _leave(self) -> None:
         now = self._clock.now()

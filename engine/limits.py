@@ -232,8 +232,30 @@ BACKFILL_PRIORITY = -10_000
 LINES_PER_BREATH = 32
 BREATH_SECONDS = 0.001
 """A run that has written more than is kept rests so long after so many lines: some 20,000 lines a second are left."""
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 3.0
 """How often a node writes down that it is there: by so much the end of one that was killed may be wrong."""
+
+TRUST_BEATS = 3
+LEASE_BEATS = 4
+"""For how many heartbeats a node that wrote nothing may still start what it has claimed, and after how many of them
+others declare it lost: 9 s and 12 s. One heartbeat lies between them, for what a call takes to begin."""
+
+TAKE_OVER_SECONDS = 0.3
+MAX_TAKE_OVER_SECONDS = 0.9
+"""How much later than the node before it each node looks at a slot of which it is not the home, and at most."""
+
+MISSING_FUNCTION_SECONDS = 2.0
+"""How much later a node looks that does not have the function: another one may, while a new release comes in."""
+
+WINDOW_SECONDS = 60.0
+"""How far ahead a node's heap reaches; what is due later is read in time."""
+
+LOOK_AROUND_SECONDS = 1.0
+"""How often a node looks for what others have changed though nobody told it: the net behind the telling."""
+
+NEAR_SECONDS = 2.0
+MAX_NEAR_JOBS = 1_000
+"""How far ahead, and for how many jobs at most, it then looks for new due times."""
 
 WAITING_RECHECK_SECONDS = 30.0
 MAX_WAITING_RECHECKED = 1_000

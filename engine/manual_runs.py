@@ -5,6 +5,7 @@ from uuid import UUID
 from engine.agenda import Agenda
 from engine.errors import JobNotFound, NotScheduling, RunInTheWay
 from engine.gate import Refusal, StartGate
+from engine.nodes import Claimant
 from engine.nouns import Assignment, Job, Run, RunState, Trigger
 from engine.ports import Clock, Ids, Store
 from engine.runner import Runner
@@ -41,6 +42,7 @@ class ManualRuns:
         now = self._clock.now()
         return Run(
             id=self._new_id(),
+            claim_id=self._new_id(),
             job_id=job.id,
             function_name=job.function_name,
             trigger=Trigger.MANUAL,
@@ -55,8 +57,10 @@ class ManualRuns:
     def _keep(self, assignment: Assignment, *, is_forced: bool) -> None:
         run = assignment.run
         ended = self._runner.recorder.waiting_run_ids()
+        begun, claimant = self._clock.monotonic(), Claimant(self._node, self._clock.now())
         try:
-            in_the_way = self._store.add_manual_run(run, ended=ended, is_forced=is_forced)
+            in_the_way = self._store.add_manual_run(run, ended=ended, by=claimant, is_forced=is_forced)
+            self._gate.trust(begun)
         except JobNotFound:
             self._runner.withdraw(run)
             raise

@@ -168,7 +168,8 @@ class Run:
 
     `attempt` is the latest one, to which times, error and result belong; `earlier_attempts` are those before it.
     `due_at` is when a waiting run may start, `reason` what it waits for. `cancel_reason` is there once it is to end.
-    `is_stuck`: it is over, and what it called has not returned.
+    `is_stuck`: it is over, and what it called has not returned. `claim_id` is the token of the claim that made it
+    running last, fresh with each claim: by it alone a node knows a run for its own.
     """
 
     id: UUID
@@ -195,22 +196,25 @@ class Run:
     concurrency_key: str | None = None
     backfill_id: UUID | None = None
     reason_code: ReasonCode | None = None
+    claim_id: UUID | None = None
 
     def skipped(self, reason: str, *, at: datetime, code: ReasonCode | None = None) -> "Run":
         """The same slot, decided not to start."""
         ended = replace(self, state=RunState.SKIPPED, started_at=None, lateness_ms=None, finished_at=at, reason=reason)
-        return replace(ended, reason_code=code)
+        return replace(ended, reason_code=code, claim_id=None)
 
     def queued(self, reason: str, *, at: datetime) -> "Run":
         """The same slot, decided to start later."""
-        return replace(self, state=RunState.QUEUED, started_at=None, lateness_ms=None, due_at=at, reason=reason)
+        waiting = replace(self, state=RunState.QUEUED, started_at=None, lateness_ms=None, due_at=at, reason=reason)
+        return replace(waiting, claim_id=None)
 
-    def started_again(self, *, node: UUID, at: datetime) -> "Run":
+    def started_again(self, *, node: UUID, claim_id: UUID, at: datetime) -> "Run":
         """A run that waited, started: with its next attempt if it has had one."""
         return replace(
             self,
             state=RunState.RUNNING,
             node=node,
+            claim_id=claim_id,
             attempt=self.attempt + (self.state is RunState.RETRYING),
             started_at=at,
             finished_at=None,
@@ -238,6 +242,7 @@ class Contradiction(Exception):
 class Outcome:
     """How a run ended, or an attempt that is not its last. There is one for each attempt (law 6).
 
+    It applies only to a run that is running by the claim `claim_id`: None stands for those of earlier releases.
     `result_json` is the result written as JSON. `undoes_claim` takes back what the claim told the job of its last run,
     because the run was then not started. A run that is `retrying` waits until `due_at` for the attempt after the one
     that ended as `attempt_state`. `is_stuck`: what it called has not returned. `is_crash`: its process died under it.
@@ -245,6 +250,7 @@ class Outcome:
 
     run_id: UUID
     job_id: UUID
+    claim_id: UUID | None
     state: RunState
     finished_at: datetime
     started_at: datetime | None = None
@@ -377,4 +383,5 @@ class WaitingStart:
     job_id: UUID
     job_version: int
     node: UUID
+    claim_id: UUID
     at: datetime

@@ -10,12 +10,16 @@ from engine.nouns import Pause, Run, RunState
 
 @dataclass(frozen=True, slots=True)
 class Uptime:
-    """A node: since when it was there, when it was last seen, and when it stopped, if it lived to say so."""
+    """A node: since when it was there, when it was last seen, and when it stopped, if it lived to say so.
+
+    `is_live`: it has not stopped, and nobody has declared it lost.
+    """
 
     node: UUID
     started_at: datetime
     seen_at: datetime
     stopped_at: datetime | None = None
+    is_live: bool = False
 
     @property
     def ended_at(self) -> datetime:
@@ -38,7 +42,7 @@ def downtime_at(instant: datetime, uptimes: Sequence[Uptime], *, current: UUID) 
     `current` is the node that asks: however old its last heartbeat, it is there.
     """
     before = max((each for each in uptimes if each.started_at <= instant), key=_started_at, default=None)
-    if before is None or before.node == current or before.ended_at > instant:
+    if before is None or before.node == current or before.is_live or before.ended_at > instant:
         return None
     after = min((each for each in uptimes if each.started_at > instant), key=_started_at, default=None)
     return Downtime(before.ended_at, None if after is None else after.started_at, before.stopped_at is not None)

@@ -68,6 +68,19 @@ class Pausing:
         with self._one_at_a_time:
             self._resume_all(catch_up=catch_up)
 
+    def follow(self) -> None:
+        """Do as another node has done, if that has paused or resumed everything. Raises StoreUnavailable."""
+        with self._one_at_a_time:
+            pause = self._store.global_pause()
+            if pause == self.current:
+                return
+            if pause is not None:
+                self._hold(pause)
+                log.warning("everything is paused", since=as_text(pause.at), by=pause.by, note=pause.note)
+            else:
+                self._release()
+                log.warning("everything resumed elsewhere")
+
     def look_at_clock(self) -> None:
         """End the pause of everything if its time has come."""
         if self._is_over():
@@ -183,12 +196,15 @@ class Pausing:
         if pause is not None and not catch_up:
             self._pass_over(pause, ended_at)
         self._store.end_global_pause(ended_at)
+        self._release()
+        log.warning("everything resumed", catch_up=catch_up)
+
+    def _release(self) -> None:
         self.current = None
         self._gate.release()
         self._agenda.release()
         for hint in self._store.waiting_hints():
             self._agenda.push(hint)
-        log.warning("everything resumed", catch_up=catch_up)
 
     def _hold(self, pause: Pause) -> None:
         self.current = pause

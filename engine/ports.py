@@ -3,7 +3,7 @@
 Every store verb may be called from any thread and raises StoreUnavailable when the database does not do as asked.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from threading import Condition
 from typing import Protocol
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from engine.backfills import Backfill, BackfillEnding, BackfillProgress
 from engine.calendars import Calendar
+from engine.nodes import Claimant, Load, NodeRecord
 from engine.nouns import (
     Advance,
     CallOver,
@@ -106,6 +107,10 @@ class Store(Protocol):
         """When each scheduled job is due, in any order, read in bounded pieces."""
         ...
 
+    def due_hints_until(self, instant: datetime, *, limit: int | None = None) -> Iterator[DueHint]:
+        """Jobs whose pause ends up to the instant, and then those due up to it, the earliest first; `limit` of each."""
+        ...
+
     def local_job_ids(self, *, after: UUID | None, limit: int) -> list[UUID]:
         """Scheduled jobs whose next slot depends on the rules of a time zone, or that list a calendar, by their ids."""
         ...
@@ -114,8 +119,12 @@ class Store(Protocol):
         """Scheduled jobs due at or before the instant, in the order of their ids, from the one after `after` on."""
         ...
 
-    def advance(self, advances: Sequence[Advance], *, ended: Collection[UUID] = ()) -> dict[UUID, Run | None]:
+    def advance(
+        self, advances: Sequence[Advance], *, ended: Collection[UUID] = (), by: Claimant | None = None
+    ) -> dict[UUID, Run | None]:
         """Apply each advance whose job is still at its version, all in one transaction (law 3).
+
+        `by` is the node whose runs they are; nothing is applied, and NodeLost raised, if that is not live on record.
 
         Returns what was recorded by job id; a job that is missing there was not ours to move. A run is recorded as
         `skipped` or `queued` instead of `running` if the job's overlap policy or its concurrency key says so, by the
@@ -126,8 +135,12 @@ class Store(Protocol):
         """
         ...
 
-    def add_manual_run(self, run: Run, *, ended: Collection[UUID] = (), is_forced: bool = False) -> UUID | None:
+    def add_manual_run(
+        self, run: Run, *, ended: Collection[UUID] = (), by: Claimant | None = None, is_forced: bool = False
+    ) -> UUID | None:
         """Keep a manual run of a job that exists (else JobNotFound), and make its start the job's `last_run_at`.
+
+        Raises NodeLost likewise.
 
         Keeps nothing and returns the id of the run in the way if a slot could not start now either, unless forced.
         """
@@ -145,10 +158,13 @@ class Store(Protocol):
         """Those of the runs that wait, each with its job."""
         ...
 
-    def start_waiting(self, starts: Sequence[WaitingStart], *, ended: Collection[UUID] = ()) -> dict[UUID, Run]:
+    def start_waiting(
+        self, starts: Sequence[WaitingStart], *, ended: Collection[UUID] = (), by: Claimant | None = None
+    ) -> dict[UUID, Run]:
         """Make `running` what waits and has room, decided as in `advance`; returns these, and the others as they wait.
 
-        A run that is missing there does not wait any more, or its job is not at the version given.
+        A run that is missing there does not wait any more, or its job is not at the version given. Raises NodeLost
+        likewise.
         """
         ...
 
@@ -172,8 +188,12 @@ class Store(Protocol):
         """The run of this id."""
         ...
 
-    def running_run_ids(self, run_ids: Collection[UUID]) -> set[UUID]:
-        """Those of the runs that are on record as running: what became of a claim whose answer was lost."""
+    def claims_on_record(self, claims: Mapping[UUID, UUID]) -> set[UUID]:
+        """Of the claims, by the ids of their runs, those by which a run is running now: whether a claim was written."""
+        ...
+
+    def runs_to_end(self, node: UUID) -> list[tuple[UUID, str]]:
+        """The running runs of the node that somebody asked to end, each with the reason."""
         ...
 
     def finish(self, outcomes: Sequence[Outcome], *, overs: Sequence[CallOver] = ()) -> Finished:
@@ -183,12 +203,12 @@ class Store(Protocol):
         """
         ...
 
-    def running_runs(self, *, limit: int) -> list[Run]:
-        """The first of the runs on record as running, by their ids."""
+    def abandoned_runs(self, *, limit: int) -> list[Run]:
+        """The first of the runs on record as running, by their ids, whose node is not live."""
         ...
 
     def clear_stuck(self) -> int:
-        """Whatever stuck runs had called is gone, with its process; returns how many there were."""
+        """What stuck runs of nodes that are not live had called is gone with its process; how many there were."""
         ...
 
     def global_pause(self) -> Pause | None:
@@ -203,12 +223,28 @@ class Store(Protocol):
         """End the pause of everything that is in force, if there is one."""
         ...
 
-    def node_started(self, node: UUID, at: datetime) -> None:
-        """Keep a node, seen at the instant for the first time."""
+    def node_started(self, record: NodeRecord) -> None:
+        """Keep a node that has come."""
         ...
 
-    def node_seen(self, node: UUID, at: datetime) -> bool:
-        """It is still there; False if it is not on record."""
+    def node_seen(self, node: UUID, at: datetime, load: Load) -> bool:
+        """It is still there; False if it is not live on record."""
+        ...
+
+    def node_back(self, record: NodeRecord) -> bool:
+        """Keep it as live again after it was lost; False while a run of its life before is on record as running."""
+        ...
+
+    def lose_node(self, node: UUID, *, beats: int, at: datetime) -> bool:
+        """Declare a live node lost, if it has not moved since it was seen with so many beats; says whether it did."""
+        ...
+
+    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        """Those of the nodes whose process is certainly gone, as far as the store can tell by other means than rows."""
+        ...
+
+    def live_nodes(self) -> list[NodeRecord]:
+        """The nodes that have neither stopped nor been declared lost."""
         ...
 
     def node_stopped(self, node: UUID, at: datetime, *, since: datetime) -> bool:
@@ -216,7 +252,7 @@ class Store(Protocol):
         ...
 
     def uptimes(self, *, around: datetime) -> list[Uptime]:
-        """That of the last node that came at or before the instant, and of the first one after it."""
+        """That of the node which came at or before the instant and was there for longest, and of the first after it."""
         ...
 
     def pauses_over(self, job_id: UUID, *, at: datetime) -> list[KeptPause]:

@@ -13,7 +13,7 @@ from engine.edits import rescheduled
 from engine.errors import StoreUnavailable
 from engine.limits import MAX_JOBS_CHECKED_AT_START, MAX_OUTCOME_BATCH
 from engine.metadata import metadata_error
-from engine.nouns import Advance, BadStreak, Job, Outcome, Run, RunState
+from engine.nouns import Advance, Finished, Job, Outcome, Run, RunState
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
 from engine.reading import calendars_of, jobs_of, local_jobs, overdue_jobs, read_jobs
@@ -26,28 +26,26 @@ log = structlog.get_logger("scheduler.recovery")
 LOST_REASON = "the process that ran it ended without recording how it went"
 
 
-def lose_abandoned_runs(store: Store, *, now: datetime) -> tuple[int, list[BadStreak]]:
-    """Call runs of the process before us `lost`, to be tried again where their jobs say so.
+def lose_abandoned_runs(store: Store, *, now: datetime) -> tuple[int, list[Finished]]:
+    """Call runs `lost` whose node is not live any more, to be tried again where their jobs say so.
 
-    Returns how many there were, and the bad streaks of jobs after it. Only for a process that alone may schedule on
-    this database.
+    Returns how many there were, and what that came to. Any number of nodes may do it at once (law 6).
     """
-    store.clear_stuck()
-    lost, streaks = 0, list[BadStreak]()
-    while runs := store.running_runs(limit=MAX_OUTCOME_BATCH):
+    lost, finished = 0, list[Finished]()
+    while runs := store.abandoned_runs(limit=MAX_OUTCOME_BATCH):
         jobs, _unreadable = read_jobs(store, [*{run.job_id for run in runs}])
-        finished = store.finish([with_retry(_lost(run, now), run, jobs.get(run.job_id)) for run in runs])
-        streaks += finished.bad_streaks
-        lost += len(runs)
+        finished.append(store.finish([with_retry(_lost(run, now), run, jobs.get(run.job_id)) for run in runs]))
+        lost += len(runs) - len(finished[-1].late)
     if lost:
         log.warning("abandoned runs lost", runs=lost)
-    return lost, streaks
+    return lost, finished
 
 
 def _lost(run: Run, now: datetime) -> Outcome:
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,
+        claim_id=run.claim_id,
         state=RunState.LOST,
         finished_at=now,
         started_at=run.started_at,

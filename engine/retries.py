@@ -45,6 +45,7 @@ def attempt_not_started(run: Run, why: str, *, at: datetime) -> Outcome:
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,
+        claim_id=run.claim_id,
         state=RunState.RETRYING,
         attempt_state=last.state,
         attempt_reason=last.reason,

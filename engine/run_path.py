@@ -62,6 +62,10 @@ class RunPath:
         self._deliver = deliver
         self.deadlines = Deadlines(clock=clock, expired=self._expire, max_wait_seconds=max_wait_seconds)
 
+    def is_to_wait(self, assignment: Assignment) -> bool:
+        """Whether `enter` would wait, because the node has not been heard of for too long."""
+        return self._gate.is_to_wait(assignment.run.id)
+
     def enter(self, assignment: Assignment) -> bool:
         """Ask, as the last thing before the call, whether it may happen; if not, the run has ended here."""
         refusal = self._gate.enter(assignment.run.id)
@@ -129,6 +133,7 @@ class RunPath:
         outcome = Outcome(
             run_id=run.id,
             job_id=run.job_id,
+            claim_id=run.claim_id,
             state=ending.state,
             finished_at=self._clock.now(),
             started_at=run.started_at,
@@ -145,6 +150,7 @@ class RunPath:
         last = Outcome(
             run_id=run.id,
             job_id=run.job_id,
+            claim_id=run.claim_id,
             finished_at=self._clock.now(),
             started_at=call.started.at,
             lateness_ms=milliseconds(call.started.at - run.scheduled_for),
@@ -226,7 +232,12 @@ def _ended_early(ending: Ending, end: CallEnd) -> dict[str, Any]:
 def _failed_by_us(assignment: Assignment, now: datetime, error: BaseException) -> Outcome:
     run = assignment.run
     return Outcome(
-        run_id=run.id, job_id=run.job_id, state=RunState.FAILED, finished_at=now, error=describe_error(error)
+        run_id=run.id,
+        job_id=run.job_id,
+        claim_id=run.claim_id,
+        state=RunState.FAILED,
+        finished_at=now,
+        error=describe_error(error),
     )
 
 
@@ -239,6 +250,7 @@ def not_started(assignment: Assignment, refusal: Refusal, *, at: datetime) -> Ou
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,
+        claim_id=run.claim_id,
         state=refusal.state,
         finished_at=at,
         reason=refusal.reason,

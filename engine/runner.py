@@ -117,6 +117,7 @@ class Runner:
         outcome = Outcome(
             run_id=run.id,
             job_id=run.job_id,
+            claim_id=run.claim_id,
             state=RunState.LOST,
             finished_at=self._clock.now(),
             started_at=run.started_at,

@@ -18,24 +18,27 @@ from engine.errors import EverythingPaused, NotScheduling
 from engine.gate import StartGate
 from engine.health import HealthCheck
 from engine.heartbeat import Heartbeat
+from engine.homes import Homes
 from engine.limits import (
-    HEARTBEAT_SECONDS,
-    MAX_WAIT_SECONDS,
+    HEARTBEAT_SECONDS_AT_STOP,
     RECORDING_SECONDS_AT_STOP,
     TIMER_SECONDS_AT_STOP,
 )
 from engine.manual_runs import ManualRuns
 from engine.metadata import metadata_error, require_fitting, require_fitting_change
+from engine.nodes import Load, NodeRecord, Presence
 from engine.nouns import Finished, Job, Run
 from engine.pausing import Pausing
 from engine.ports import Clock, Ids, Store
 from engine.preview.forecast import Forecast
 from engine.reading import existing_job
-from engine.recovery import catch_up, look_up_again, lose_abandoned_runs, warn_of_misfits, warn_of_orphans
+from engine.recovery import catch_up, look_up_again, warn_of_misfits, warn_of_orphans
 from engine.requests import Capacity, Health, JobChange, JobDraft
 from engine.retention import HistoryLimits, Retention
+from engine.rhythm import REGULAR, Rhythm
 from engine.runner import Runner
 from engine.timer import Timer
+from engine.watcher import Watcher
 from engine.why import Why
 from registry import JobFunction
 
@@ -45,7 +48,7 @@ log = structlog.get_logger("scheduler.engine")
 class Scheduler:
     """One node: timer, pool and recorder over one store. Every method but start and stop may be called from any thread.
 
-    The process must be the only one that schedules on the store: `start` calls every run on record as running lost.
+    Any number of nodes may work on one store. `presence` is what it tells the others of itself.
     """
 
     def __init__(
@@ -56,8 +59,8 @@ class Scheduler:
         clock: Clock,
         capacity: Capacity | None = None,
         history: HistoryLimits | None = None,
-        heartbeat_seconds: float = HEARTBEAT_SECONDS,
-        max_wait_seconds: float = MAX_WAIT_SECONDS,
+        rhythm: Rhythm = REGULAR,
+        presence: Presence | None = None,
         new_id: Ids = uuid4,
     ) -> None:
         self.functions = functions
@@ -65,9 +68,15 @@ class Scheduler:
         self._store = store
         self._clock = clock
         self._new_id = new_id
-        self._gate = StartGate()
+        self._gate = StartGate(clock=clock, trust_seconds=rhythm.trust_seconds)
         room = capacity or Capacity()
-        self._agenda = Agenda(clock=clock, permits=room.permits, functions=functions, max_wait_seconds=max_wait_seconds)
+        self._agenda = Agenda(
+            clock=clock,
+            permits=room.permits,
+            functions=functions,
+            homes=Homes(me=self.node, functions=functions),
+            max_wait_seconds=rhythm.max_wait_seconds,
+        )
         self._runner = Runner(
             store=store,
             clock=clock,
@@ -75,7 +84,7 @@ class Scheduler:
             gate=self._gate,
             functions=functions,
             finished=self._follow_up,
-            max_wait_seconds=max_wait_seconds,
+            max_wait_seconds=rhythm.max_wait_seconds,
             memory_limit_bytes=room.process_memory_bytes,
         )
         self.live_logs = self._runner.live_logs
@@ -90,14 +99,8 @@ class Scheduler:
         self._manual_runs = self._new_manual_runs()
         self.backfilling = self._new_backfilling()
         self._timer = Timer(agenda=self._agenda, dispatcher=self._new_dispatcher(), pausing=self.pausing, clock=clock)
-        self._heartbeat = Heartbeat(
-            store=store,
-            clock=clock,
-            agenda=self._agenda,
-            gate=self._gate,
-            node=self.node,
-            interval_seconds=heartbeat_seconds,
-        )
+        self._heartbeat = self._new_heartbeat(presence or Presence(), rhythm)
+        self._watcher = self._new_watcher(rhythm)
         self._retention = Retention(store=store, clock=clock, limits=history or HistoryLimits())
         self._claims_ended_at: datetime | None = None
         self._health_check = self._new_health_check()
@@ -107,32 +110,32 @@ class Scheduler:
 
     def start(self) -> None:
         """Recover what the last process left, read the due times back, start the threads. Raises StoreUnavailable."""
+        others = self._heartbeat.enter()
         now = self._clock.now()
-        self._heartbeat.enter(now)
         self.pausing.restore()
-        lost, bad_streaks = lose_abandoned_runs(self._store, now=now)
-        for streak in bad_streaks:
-            self.pausing.look_at_streak(streak)
         moved = look_up_again(self._store)
         # While everything is paused, what became due is looked at when that ends; perhaps it has, meanwhile.
         self.pausing.look_at_clock()
-        is_paused = self.pausing.current is not None
-        caught_up = 0 if is_paused else catch_up(self._store, now=now, node=self.node, new_id=self._new_id)
+        # Where others are, nothing came due while nobody was there.
+        is_downtime = not others and self.pausing.current is None
+        caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id) if is_downtime else 0
         orphaned = warn_of_orphans(self._store, self.functions)
         misfits = warn_of_misfits(self._store, self.functions)
-        self._agenda.fill(chain(self._store.due_hints(), self._store.waiting_hints()))
+        self._fill_agenda()
         self._recorder.start()
         self._runner.deadlines.start()
         self._runner.lanes.start_ahead()
         self._timer.start()
         self._retention.start()
+        self._watcher.start()
         self._heartbeat.start()
         log.info(
             "scheduler started",
             node=str(self.node),
             scheduled_jobs=self._agenda.scheduled_jobs,
             functions=len(self.functions),
-            runs_lost=lost,
+            nodes=1 + len(others),
+            runs_lost=self._heartbeat.runs_lost,
             next_runs_moved=moved,
             jobs_caught_up=caught_up,
             jobs_orphaned=orphaned,
@@ -160,9 +163,14 @@ class Scheduler:
         self._runner.shut_down()
         is_recorded = self._recorder.stop(RECORDING_SECONDS_AT_STOP)
         self._retention.stop()
+        self._watcher.stop(HEARTBEAT_SECONDS_AT_STOP)
         self._heartbeat.stop(claims_ended_at=self._claims_ended_at or self._clock.now())
         log.info("scheduler stopped", node=str(self.node), runs_left=left, outcomes_recorded=is_recorded)
         return left == 0 and is_recorded
+
+    def changed(self) -> None:
+        """Another node may have changed something: look soon. Returns at once."""
+        self._watcher.wake()
 
     def create_job(self, draft: JobDraft) -> Job:
         """Keep and schedule a new job.
@@ -266,6 +274,32 @@ class Scheduler:
             new_id=self._new_id,
         )
 
+    def _new_heartbeat(self, presence: Presence, rhythm: Rhythm) -> Heartbeat:
+        return Heartbeat(
+            store=self._store,
+            clock=self._clock,
+            gate=self._gate,
+            node=self.node,
+            presence=presence,
+            load=self._load,
+            live_nodes=self._go_by_nodes,
+            finished=self._follow_up,
+            orphaned=self._end_orphan,
+            rhythm=rhythm,
+        )
+
+    def _new_watcher(self, rhythm: Rhythm) -> Watcher:
+        return Watcher(
+            store=self._store,
+            clock=self._clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            pausing=self.pausing,
+            end_run=self.cancellation.end,
+            node=self.node,
+            rhythm=rhythm,
+        )
+
     def _new_health_check(self) -> HealthCheck:
         return HealthCheck(
             node=self.node,
@@ -277,6 +311,7 @@ class Scheduler:
             runner=self._runner,
             pausing=self.pausing,
             heartbeat=self._heartbeat,
+            watcher=self._watcher,
             retention=self._retention,
         )
 
@@ -294,6 +329,20 @@ class Scheduler:
             resume=self.pausing.resume_at_its_time,
             supersede=self.cancellation.supersede,
         )
+
+    def _fill_agenda(self) -> None:
+        horizon = self._watcher.horizon(self._clock.now())
+        due = self._store.due_hints() if horizon is None else self._store.due_hints_until(horizon)
+        self._agenda.fill(chain(due, self._store.waiting_hints()), horizon=horizon)
+
+    def _load(self) -> Load:
+        return Load(running_runs=len(self._gate), permits=sum(self._agenda.permits.values()))
+
+    def _go_by_nodes(self, live: list[NodeRecord]) -> None:
+        self._agenda.move_homes(frozenset(record.id for record in live if record.presence.role.runs_jobs))
+
+    def _end_orphan(self, run: Run) -> None:
+        self.cancellation.end(run.id, "the other nodes took its node for dead")
 
     def _follow_up(self, finished: Finished) -> None:
         """What outcomes lead to: runs that waited for them, and jobs that are to be paused."""

@@ -41,6 +41,7 @@ class SlotRows:
         """The run of a slot, running from now on."""
         return Run(
             id=self.new_id(),
+            claim_id=self.new_id(),
             job_id=self.job.id,
             function_name=self.job.function_name,
             trigger=Trigger.SCHEDULE,

@@ -11,8 +11,9 @@ from engine.agenda import Agenda, Taken
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
+from engine.nodes import Claimant
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState, WaitingStart
-from engine.ports import Clock, Store
+from engine.ports import Clock, Ids, Store
 from engine.quarantine import Quarantine
 from engine.reason_codes import ReasonCode
 from engine.recorder import Recorder
@@ -26,12 +27,13 @@ LOST_CLAIM_RETRY = timedelta(seconds=LOST_CLAIM_RETRY_SECONDS)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A run that waits, with its job, its hint and the permit that it holds."""
+    """A run that waits, with its job, its hint, the permit that it holds, and the token of its claim."""
 
     run: Run
     job: Job
     hint: DueHint
     lane: Lane
+    claim_id: UUID
 
 
 class WaitingRuns:
@@ -41,7 +43,7 @@ class WaitingRuns:
     what it waits for pushes a hint of it when it is over.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it joins, each once
         self,
         *,
         store: Store,
@@ -51,6 +53,7 @@ class WaitingRuns:
         clock: Clock,
         functions: Mapping[str, JobFunction],
         node: UUID,
+        new_id: Ids,
         start: Callable[[Assignment], None],
     ) -> None:
         self._store = store
@@ -60,6 +63,7 @@ class WaitingRuns:
         self._clock = clock
         self._functions = functions
         self._node = node
+        self._new_id = new_id
         self._start = start
         self._in_doubt: list[tuple[Candidate, timedelta]] = []
         self._suspects: set[UUID] = set()
@@ -94,11 +98,14 @@ class WaitingRuns:
         """Find out what became of claims that raised: their commit is never assumed."""
         if not self._in_doubt:
             return
-        on_record = self._store.running_run_ids([candidate.run.id for candidate, _ in self._in_doubt])
+        # By its token: the run itself may be running because another node has started it meanwhile.
+        on_record = self._store.claims_on_record({each.run.id: each.claim_id for each, _ in self._in_doubt})
         in_doubt, self._in_doubt = self._in_doubt, []
         for candidate, look_again_after in in_doubt:
-            if candidate.run.id in on_record:
-                self._begin(candidate, candidate.run.started_again(node=self._node, at=self._clock.now()))
+            if candidate.claim_id in on_record:
+                now = self._clock.now()
+                started = candidate.run.started_again(node=self._node, claim_id=candidate.claim_id, at=now)
+                self._begin(candidate, started)
             else:
                 self._withdraw(candidate)
                 due_at = max(candidate.hint.due_at, self._clock.now() + look_again_after)
@@ -125,7 +132,7 @@ class WaitingRuns:
                 self._agenda.give_back(taken.lane)
                 self._agenda.push(replace(taken.hint, due_at=self._clock.now() + LOST_CLAIM_RETRY))
             elif (lane := self._agenda.lane_of(taken.hint)) is taken.lane or self._agenda.exchange(taken, lane):
-                candidates.append(Candidate(run, job, taken.hint, lane))
+                candidates.append(Candidate(run, job, taken.hint, lane, claim_id=self._new_id()))
             else:
                 self._agenda.push(replace(taken.hint, function_name=run.function_name))
         return candidates
@@ -134,9 +141,13 @@ class WaitingRuns:
         now = self._clock.now()
         for each in candidates:
             self._gate.open(Assignment(each.run, each.job), version=each.job.version)
-        starts = [WaitingStart(each.run.id, each.job.id, each.job.version, self._node, now) for each in candidates]
+        starts = [
+            WaitingStart(each.run.id, each.job.id, each.job.version, self._node, each.claim_id, now)
+            for each in candidates
+        ]
+        begun, claimant = self._clock.monotonic(), Claimant(self._node, now)
         try:
-            found = self._store.start_waiting(starts, ended=self._recorder.waiting_run_ids())
+            found = self._store.start_waiting(starts, ended=self._recorder.waiting_run_ids(), by=claimant)
         except StoreUnavailable:
             self._in_doubt.extend((each, timedelta(0)) for each in candidates)
             raise
@@ -145,6 +156,7 @@ class WaitingRuns:
             if len(candidates) > 1:
                 raise
             return
+        self._gate.trust(begun)
         for each in candidates:
             self._suspects.discard(each.run.id)
             self._quarantine.release(each.job.id)

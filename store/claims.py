@@ -8,10 +8,12 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, select, update
 
 from engine.errors import JobNotFound
+from engine.nodes import Claimant
 from engine.nouns import Advance, JobStatus, Run, RunState, Trigger
 from engine.reason_codes import ReasonCode, superseded_reason
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
+from store.node_rows import see_claimant
 from store.outcomes import NOT_COUNTED, lock_jobs
 from store.overlaps import Rules, Verdict, decide
 from store.run_rows import insert_runs
@@ -64,9 +66,10 @@ _NEVER_TO_START = (
 
 
 def advance_jobs(
-    connection: Connection, advances: Sequence[Advance], ended: Collection[UUID]
+    connection: Connection, advances: Sequence[Advance], ended: Collection[UUID], *, by: Claimant | None = None
 ) -> dict[UUID, Run | None]:
     """Apply the advances whose job is still at its version; returns what was recorded for each of those."""
+    see_claimant(connection, by)
     asked = {advance.job_id: advance for advance in advances}
     stored = {row.id: row for row in connection.execute(_MOVABLE, {"job_ids": list(asked)})}
     moves = [asked[job_id] for job_id, row in stored.items() if row.version == asked[job_id].expected_version]
@@ -80,9 +83,15 @@ def advance_jobs(
 
 
 def add_manual_run(
-    connection: Connection, run: Run, ended: Collection[UUID], *, is_forced: bool = False
+    connection: Connection,
+    run: Run,
+    ended: Collection[UUID],
+    *,
+    by: Claimant | None = None,
+    is_forced: bool = False,
 ) -> UUID | None:
     """Keep a manual run unless a run of the job is in the way, which is returned; raises JobNotFound."""
+    see_claimant(connection, by)
     job = connection.execute(_LOCK, {"job_id": run.job_id}).first()
     if job is None:
         raise JobNotFound

@@ -1,6 +1,6 @@
 """Jobs as rows: reading, writing, listing. Every function works inside the caller's transaction."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, cast, delete, func, in
 from engine.nouns import DueHint, Job, JobStatus, Pause
 from engine.policies import Policies
 from engine.timing import Timing
+from store.columns import AnyRow
 from store.tables import IS_SCHEDULED, jobs
 
 # The fields of a timing, of policies, of a pause and of a job in their order, each with its column: a field without one
@@ -67,19 +68,34 @@ _OF_FUNCTIONS = (
     .limit(bindparam("limit"))
 )
 _OF_FUNCTIONS_AFTER = _OF_FUNCTIONS.where(jobs.c.id > bindparam("after"))
+_HINT_COLUMNS = (jobs.c.id, jobs.c.version, jobs.c.function_name, jobs.c.priority)
 _HINTS = (
     select(
-        jobs.c.id,
-        func.coalesce(jobs.c.next_run_at, jobs.c.paused_until, type_=jobs.c.next_run_at.type),
-        jobs.c.version,
-        jobs.c.function_name,
-        jobs.c.priority,
+        *_HINT_COLUMNS,
+        func.coalesce(jobs.c.next_run_at, jobs.c.paused_until, type_=jobs.c.next_run_at.type).label("at"),
     )
     .where(or_(and_(IS_SCHEDULED, jobs.c.next_run_at.is_not(None)), jobs.c.paused_until.is_not(None)))
     .order_by(jobs.c.id)
     .limit(bindparam("limit"))
 )
 _HINTS_AFTER = _HINTS.where(jobs.c.id > bindparam("after"))
+# By two indexes, of which the second is nearly always empty.
+_DUE = (
+    select(*_HINT_COLUMNS, jobs.c.next_run_at.label("at"))
+    .where(jobs.c.next_run_at.is_not(None), jobs.c.next_run_at <= bindparam("until"), IS_SCHEDULED)
+    .order_by(jobs.c.next_run_at, jobs.c.id)
+    .limit(bindparam("limit"))
+)
+_DUE_AFTER = _DUE.where(
+    tuple_(jobs.c.next_run_at, jobs.c.id)
+    > tuple_(bindparam("after_at", type_=jobs.c.next_run_at.type), bindparam("after_id", type_=jobs.c.id.type))
+)
+_PAUSES_ENDING = (
+    select(*_HINT_COLUMNS, jobs.c.paused_until.label("at"))
+    .where(jobs.c.paused_until.is_not(None), jobs.c.paused_until <= bindparam("until"), jobs.c.next_run_at.is_(None))
+    .order_by(jobs.c.paused_until)
+    .limit(bindparam("limit"))
+)
 _LISTED = select(jobs.c.exclude_calendars).where(jobs.c.id == bindparam("job_id"))
 _PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.function_name)
 _INSERT = insert(jobs)
@@ -131,10 +147,25 @@ def page_of_ids_of(
 
 def page_of_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
     statement = _HINTS if after is None else _HINTS_AFTER
-    rows = connection.execute(statement, {"after": after, "limit": limit})
+    return _hints(connection.execute(statement, {"after": after, "limit": limit}))
+
+
+def page_of_due_hints(connection: Connection, until: datetime, after: DueHint | None, limit: int) -> list[DueHint]:
+    """Jobs with a slot up to the instant, the earliest first, from the one after `after` on."""
+    if after is None:
+        return _hints(connection.execute(_DUE, {"until": until, "limit": limit}))
+    place = {"after_at": after.due_at, "after_id": after.job_id}
+    return _hints(connection.execute(_DUE_AFTER, {"until": until, "limit": limit, **place}))
+
+
+def hints_of_pauses(connection: Connection, until: datetime, limit: int) -> list[DueHint]:
+    """The first of the jobs whose pause ends up to the instant."""
+    return _hints(connection.execute(_PAUSES_ENDING, {"until": until, "limit": limit}))
+
+
+def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
     return [
-        DueHint(job_id, due_at, version, function_name=function_name, priority=priority)
-        for job_id, due_at, version, function_name, priority in rows
+        DueHint(row.id, row.at, row.version, function_name=row.function_name, priority=row.priority) for row in rows
     ]
 
 

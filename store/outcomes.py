@@ -33,6 +33,7 @@ _STILL_RUNNING = (
     select(
         runs.c.id,
         runs.c.job_id,
+        runs.c.claim_id,
         runs.c.trigger,
         runs.c.attempt,
         runs.c.earlier_attempts,
@@ -170,10 +171,11 @@ def finish_runs(
     run_ids = {outcome.run_id for outcome in outcomes}
     rows = connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}) if run_ids else ()
     running = {row.id: row for row in rows}
-    # Of two for one run (abandoned at a stop, then returned) the first counts, for the job as for the run.
+    # Of two for one run (abandoned at a stop, then returned) the first counts, for the job as for the run. One of an
+    # earlier claim counts for nothing: the run is somebody else's by now, or another attempt of ours.
     first: dict[UUID, Outcome] = {}
     for outcome in outcomes:
-        if outcome.run_id in running:
+        if outcome.run_id in running and running[outcome.run_id].claim_id == outcome.claim_id:
             first.setdefault(outcome.run_id, outcome)
     applied = sorted(first.values(), key=lambda each: each.job_id)
     applied = _without_futile_retries(connection, applied, running)
@@ -188,7 +190,7 @@ def finish_runs(
         _take_back_starts(connection, [outcome for outcome in telling if outcome.undoes_claim], running)
     if overs:
         connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]})
-    late = frozenset(run_ids - running.keys())
+    late = frozenset(run_ids - first.keys())
     freed: list[AnyRow] = [running[outcome.run_id] for outcome in applied]
     # Late ones as well: recorded by a try whose answer was lost, they have told nobody that waits for them.
     told_again = [*late, *(over.run_id for over in overs)]

@@ -1,22 +1,27 @@
 """Runs as rows: reading, writing, listing. Every function works inside the caller's transaction."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, tuple_
 
 from engine.nouns import Attempt, Run, RunError, RunState
 from store.tables import IS_RUNNING, runs
 
 _INSERT = insert(runs)
 _BY_ID = select(runs).where(runs.c.id == bindparam("run_id"))
-_RUNNING_IDS = select(runs.c.id).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_RUNNING)
-_RUNNING = select(runs).where(IS_RUNNING).order_by(runs.c.id).limit(bindparam("limit"))
-_NOTHING_STUCK = update(runs).where(runs.c.is_stuck).values(is_stuck=None)
+_RUNNING_CLAIMS = select(runs.c.claim_id).where(
+    runs.c.id.in_(bindparam("run_ids", expanding=True)),
+    runs.c.claim_id.in_(bindparam("claim_ids", expanding=True)),
+    IS_RUNNING,
+)
+_TO_END = select(runs.c.id, runs.c.cancel_reason).where(
+    IS_RUNNING, runs.c.node == bindparam("node"), runs.c.cancel_reason.is_not(None)
+)
 _HAS_RUNS = select(exists().where(runs.c.job_id == bindparam("job_id")))
 _NEWEST_FIRST = select(runs).order_by(runs.c.scheduled_for.desc(), runs.c.id.desc())
 
@@ -33,16 +38,15 @@ def find_run(connection: Connection, run_id: UUID) -> Run | None:
     return None if row is None else run_of(row)
 
 
-def running_among(connection: Connection, run_ids: Collection[UUID]) -> set[UUID]:
-    return set(connection.execute(_RUNNING_IDS, {"run_ids": list(run_ids)}).scalars())
+def claims_on_record(connection: Connection, claims: Mapping[UUID, UUID]) -> set[UUID]:
+    """Of the claims, by the ids of their runs, those by which a run is running."""
+    parameters = {"run_ids": list(claims), "claim_ids": list(claims.values())}
+    return set(connection.execute(_RUNNING_CLAIMS, parameters).scalars()) if claims else set()
 
 
-def running_runs(connection: Connection, limit: int) -> list[Run]:
-    return [run_of(row) for row in connection.execute(_RUNNING, {"limit": limit})]
-
-
-def clear_stuck(connection: Connection) -> int:
-    return connection.execute(_NOTHING_STUCK).rowcount
+def runs_to_end(connection: Connection, node: UUID) -> list[tuple[UUID, str]]:
+    """The running runs of the node that are to end, each with the reason."""
+    return [(row.id, row.cancel_reason) for row in connection.execute(_TO_END, {"node": node})]
 
 
 def has_runs(connection: Connection, job_id: UUID) -> bool:
@@ -101,6 +105,7 @@ def _row_of(run: Run) -> dict[str, Any]:
         "concurrency_key": run.concurrency_key,
         "backfill_id": run.backfill_id,
         "reason_code": run.reason_code,
+        "claim_id": run.claim_id,
     }
 
 
@@ -131,6 +136,7 @@ def run_of(row: Row[Any]) -> Run:
         concurrency_key=row.concurrency_key,
         backfill_id=row.backfill_id,
         reason_code=row.reason_code,
+        claim_id=row.claim_id,
     )
 
 

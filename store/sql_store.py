@@ -1,6 +1,6 @@
 """The store: every verb of the engine and every read of the API, each one transaction, from any thread."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, select
 
 from engine.backfills import Backfill, BackfillEnding, BackfillProgress
 from engine.calendars import Calendar
-from engine.captured_log import CapturedLog
 from engine.errors import StoreUnavailable
+from engine.nodes import Claimant, Load, NodeRecord
 from engine.nouns import (
     Advance,
     CallOver,
@@ -34,7 +34,6 @@ from store import (
     claims,
     history_rows,
     job_rows,
-    log_rows,
     node_rows,
     outcomes,
     pause_rows,
@@ -45,6 +44,7 @@ from store.failures import failures_translated
 from store.locks import HeldLock
 from store.tables import jobs
 from store.usage import Usage
+from store.views import Views
 
 HINTS_PER_READ = 5_000
 """Due hints read in one transaction: a million jobs must not stand in memory, nor one read keep the log growing."""
@@ -68,6 +68,7 @@ class SqlStore:
         self._close = close
         self._is_closed = False
         self._usage = Usage()
+        self.views = Views(self._reading)
 
     def close(self) -> None:
         """Let go of the connections and of the lock. Verbs called later raise StoreUnavailable."""
@@ -88,11 +89,6 @@ class SqlStore:
     def jobs_by_id(self, job_ids: Collection[UUID]) -> list[Job]:
         with self._reading() as connection:
             return job_rows.find_jobs(connection, job_ids)
-
-    def jobs_page(self, *, after: tuple[datetime, UUID] | None, limit: int) -> list[Job]:
-        """Jobs in the order of `(created_at, id)`, from the one after `after` on."""
-        with self._reading() as connection:
-            return job_rows.page_of_jobs(connection, after, limit)
 
     def replace_job(
         self,
@@ -153,6 +149,23 @@ class SqlStore:
                 return
             after = hints[-1].job_id
 
+    def due_hints_until(self, instant: datetime, *, limit: int | None = None) -> Iterator[DueHint]:
+        page = HINTS_PER_READ if limit is None else limit
+        with self._reading() as connection:
+            yield from job_rows.hints_of_pauses(connection, instant, page)
+        after: DueHint | None = None
+        while True:
+            with self._reading() as connection:
+                hints = job_rows.page_of_due_hints(connection, instant, after, page)
+            yield from hints
+            if limit is not None or len(hints) < page:
+                return
+            after = hints[-1]
+
+    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        # No other process has the database open: see the lock.
+        return set(nodes)
+
     def overdue_job_ids(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
         with self._reading() as connection:
             return job_rows.page_of_overdue_ids(connection, due_before, after, limit)
@@ -161,38 +174,29 @@ class SqlStore:
         with self._reading() as connection:
             return job_rows.page_of_local_ids(connection, after, limit)
 
-    def advance(self, advances: Sequence[Advance], *, ended: Collection[UUID] = ()) -> dict[UUID, Run | None]:
+    def advance(
+        self, advances: Sequence[Advance], *, ended: Collection[UUID] = (), by: Claimant | None = None
+    ) -> dict[UUID, Run | None]:
         with self._writing() as connection:
-            return claims.advance_jobs(connection, advances, ended)
+            return claims.advance_jobs(connection, advances, ended, by=by)
 
-    def add_manual_run(self, run: Run, *, ended: Collection[UUID] = (), is_forced: bool = False) -> UUID | None:
+    def add_manual_run(
+        self, run: Run, *, ended: Collection[UUID] = (), by: Claimant | None = None, is_forced: bool = False
+    ) -> UUID | None:
         with self._writing() as connection:
-            return claims.add_manual_run(connection, run, ended, is_forced=is_forced)
+            return claims.add_manual_run(connection, run, ended, by=by, is_forced=is_forced)
 
-    def running_run_ids(self, run_ids: Collection[UUID]) -> set[UUID]:
+    def claims_on_record(self, claims_: Mapping[UUID, UUID]) -> set[UUID]:
         with self._reading() as connection:
-            return run_rows.running_among(connection, run_ids)
+            return run_rows.claims_on_record(connection, claims_)
+
+    def runs_to_end(self, node: UUID) -> list[tuple[UUID, str]]:
+        with self._reading() as connection:
+            return run_rows.runs_to_end(connection, node)
 
     def run(self, run_id: UUID) -> Run | None:
         with self._reading() as connection:
             return run_rows.find_run(connection, run_id)
-
-    def runs_page(
-        self, *, job_id: UUID | None, state: RunState | None, before: tuple[datetime, UUID] | None, limit: int
-    ) -> list[Run]:
-        """Runs in the reverse order of `(scheduled_for, id)`, from the one before `before` on."""
-        with self._reading() as connection:
-            return run_rows.page_of_runs(connection, job_id=job_id, state=state, before=before, limit=limit)
-
-    def run_log(self, run_id: UUID) -> CapturedLog | None:
-        """What is kept of what a run printed and logged; None if that is nothing."""
-        with self._reading() as connection:
-            return log_rows.find_log(connection, run_id)
-
-    def has_runs(self, job_id: UUID) -> bool:
-        """Whether there is history of a job, which may be deleted."""
-        with self._reading() as connection:
-            return run_rows.has_runs(connection, job_id)
 
     def finish(self, outcomes_: Sequence[Outcome], *, overs: Sequence[CallOver] = ()) -> Finished:
         with self._writing() as connection:
@@ -202,13 +206,13 @@ class SqlStore:
         with self._reading() as connection:
             return replace(finished, waiting=tuple(waiting_runs.released_hints(connection, freed)))
 
-    def running_runs(self, *, limit: int) -> list[Run]:
+    def abandoned_runs(self, *, limit: int) -> list[Run]:
         with self._reading() as connection:
-            return run_rows.running_runs(connection, limit)
+            return node_rows.abandoned_runs(connection, limit)
 
     def clear_stuck(self) -> int:
         with self._writing() as connection:
-            return run_rows.clear_stuck(connection)
+            return node_rows.clear_stuck(connection)
 
     def waiting_hints(self) -> Iterator[DueHint]:
         after: UUID | None = None
@@ -234,9 +238,11 @@ class SqlStore:
         with self._reading() as connection:
             return waiting_runs.find_waiting(connection, run_ids)
 
-    def start_waiting(self, starts: Sequence[WaitingStart], *, ended: Collection[UUID] = ()) -> dict[UUID, Run]:
+    def start_waiting(
+        self, starts: Sequence[WaitingStart], *, ended: Collection[UUID] = (), by: Claimant | None = None
+    ) -> dict[UUID, Run]:
         with self._writing() as connection:
-            return waiting_runs.start_waiting(connection, starts, ended)
+            return waiting_runs.start_waiting(connection, starts, ended, by=by)
 
     def end_waiting(
         self,
@@ -266,13 +272,25 @@ class SqlStore:
         with self._writing() as connection:
             pause_rows.end_global_pause(connection, at)
 
-    def node_started(self, node: UUID, at: datetime) -> None:
+    def node_started(self, record: NodeRecord) -> None:
         with self._writing() as connection:
-            node_rows.insert_node(connection, node, at)
+            node_rows.insert_node(connection, record)
 
-    def node_seen(self, node: UUID, at: datetime) -> bool:
+    def node_seen(self, node: UUID, at: datetime, load: Load) -> bool:
         with self._writing() as connection:
-            return node_rows.see_node(connection, node, at)
+            return node_rows.see_node(connection, node, at, load)
+
+    def node_back(self, record: NodeRecord) -> bool:
+        with self._writing() as connection:
+            return node_rows.bring_back_node(connection, record)
+
+    def lose_node(self, node: UUID, *, beats: int, at: datetime) -> bool:
+        with self._writing() as connection:
+            return node_rows.lose_node(connection, node, beats, at)
+
+    def live_nodes(self) -> list[NodeRecord]:
+        with self._reading() as connection:
+            return node_rows.live_nodes(connection)
 
     def node_stopped(self, node: UUID, at: datetime, *, since: datetime) -> bool:
         with self._writing() as connection:
@@ -310,19 +328,9 @@ class SqlStore:
         with self._writing() as connection:
             return history_rows.forget_nodes(connection, seen_before, keep=keep, limit=limit)
 
-    def calendar(self, name: str) -> Calendar | None:
-        """The calendar of this name."""
-        with self._reading() as connection:
-            return calendar_rows.find_calendar(connection, name)
-
     def calendars(self, names: Collection[str]) -> list[Calendar]:
         with self._reading() as connection:
             return calendar_rows.find_calendars(connection, names)
-
-    def all_calendars(self) -> list[Calendar]:
-        """Every calendar, by name."""
-        with self._reading() as connection:
-            return calendar_rows.all_calendars(connection)
 
     def add_calendar(self, calendar: Calendar) -> None:
         with self._writing() as connection:
@@ -353,21 +361,6 @@ class SqlStore:
     ) -> tuple[BackfillEnding, BackfillProgress]:
         with self._writing() as connection:
             return backfill_rows.cancel_backfill(connection, backfill_id, at=at, why=reason)
-
-    def backfill(self, backfill_id: UUID) -> BackfillProgress | None:
-        """The backfill of this id, and how far it has come."""
-        with self._reading() as connection:
-            return backfill_rows.find_backfill(connection, backfill_id)
-
-    def backfills_of(self, job_id: UUID, *, limit: int) -> list[BackfillProgress]:
-        """The newest backfills of a job, which may be deleted."""
-        with self._reading() as connection:
-            return backfill_rows.backfills_of_job(connection, job_id, limit)
-
-    def runs_of_backfill(self, backfill_id: UUID, *, limit: int) -> list[Run]:
-        """Its runs, the latest slot first."""
-        with self._reading() as connection:
-            return backfill_rows.runs_of_backfill(connection, backfill_id, limit)
 
     def check(self) -> None:
         with self._reading() as connection:

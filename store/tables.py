@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     CheckConstraint,
     Column,
@@ -28,6 +29,7 @@ from engine.limits import (
     MAX_NAME_LENGTH,
     MAX_TIMEZONE_LENGTH,
 )
+from engine.nodes import Role
 from engine.nouns import JobStatus, RunState, Trigger
 from engine.policies import MisfirePolicy, OverlapPolicy
 from engine.reason_codes import ReasonCode
@@ -124,6 +126,7 @@ runs = Table(
     Column("concurrency_key", String(MAX_CONCURRENCY_KEY_LENGTH)),
     Column("backfill_id", Uuid),
     Column("reason_code", word_of(ReasonCode, length=32)),
+    Column("claim_id", Uuid),
 )
 
 # Jobs list calendars by name, in JSON: store/calendar_rows.py sees to it that those are there.
@@ -182,6 +185,14 @@ nodes = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("stopped_at", UtcDateTime),
+    Column("lost_at", UtcDateTime),
+    Column("beats", BigInteger),
+    Column("role", word_of(Role)),
+    Column("version", String(64)),
+    Column("host", String(255)),
+    Column("process_id", Integer),
+    Column("running_runs", Integer),
+    Column("permits", Integer),
 )
 
 # Words, not parameters: SQLite and PostgreSQL use a partial index only for a condition they can read.
@@ -209,6 +220,7 @@ Index(
     **_where(IS_OF_A_SLOT),
 )
 Index("runs_running", runs.c.job_id, **_where(IS_RUNNING))
+Index("runs_running_on_node", runs.c.node, **_where(IS_RUNNING))
 Index("runs_listed", runs.c.scheduled_for, runs.c.id)
 Index("runs_of_job", runs.c.job_id, runs.c.scheduled_for, runs.c.id)
 Index("runs_in_state", runs.c.state, runs.c.scheduled_for, runs.c.id)

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, literal_column, or_, select, update
 
 from engine.backfills import hint_priority
+from engine.nodes import Claimant
 from engine.nouns import DueHint, Job, JobStatus, Run, RunState, WaitingStart
 from engine.policies import OverlapPolicy
 from store.backfill_rows import (
@@ -21,6 +22,7 @@ from store.claims import RULES
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, loads_of_keys
 from store.job_rows import JOB_COLUMNS, job_of
+from store.node_rows import see_claimant
 from store.outcomes import Freed
 from store.overlaps import Rules
 from store.run_rows import run_of
@@ -54,6 +56,7 @@ _START = (
     .values(
         state=RunState.RUNNING,
         node=bindparam("new_node"),
+        claim_id=bindparam("new_claim"),
         attempt=bindparam("new_attempt"),
         started_at=bindparam("at"),
         finished_at=None,
@@ -103,11 +106,14 @@ def released_hints(connection: Connection, freed: Freed) -> list[DueHint]:
     return [*found.values(), *hints_of_backfills(connection, lines)]
 
 
-def start_waiting(connection: Connection, starts: Sequence[WaitingStart], ended: Collection[UUID]) -> dict[UUID, Run]:
+def start_waiting(
+    connection: Connection, starts: Sequence[WaitingStart], ended: Collection[UUID], *, by: Claimant | None = None
+) -> dict[UUID, Run]:
     """Start those for which there is room; returns them, and as they wait those for which there is none.
 
     A run that is missing there does not wait any more, or its job was edited meanwhile.
     """
+    see_claimant(connection, by)
     asked = {start.run_id: start for start in starts}
     job_ids = sorted({start.job_id for start in starts})
     stored_jobs = {row.id: row for row in connection.execute(_JOBS_TO_START, {"job_ids": job_ids})}
@@ -180,11 +186,17 @@ class Room:
 
 
 def _started(run: Run, start: WaitingStart) -> Run:
-    return run.started_again(node=start.node, at=start.at)
+    return run.started_again(node=start.node, claim_id=start.claim_id, at=start.at)
 
 
 def _start(run: Run) -> dict[str, Any]:
-    return {"run_id": run.id, "new_node": run.node, "new_attempt": run.attempt, "at": run.started_at}
+    return {
+        "run_id": run.id,
+        "new_node": run.node,
+        "new_claim": run.claim_id,
+        "new_attempt": run.attempt,
+        "at": run.started_at,
+    }
 
 
 def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:

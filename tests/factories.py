@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from engine.calendars import Calendar, Weekday
+from engine.nodes import Load, NodeRecord, Presence
 from engine.nouns import Advance, Job, JobStatus, Outcome, Run, RunState, Trigger
 from engine.timing import KINDS, Timing
 
@@ -14,6 +15,8 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 """The instant at which a test's world begins."""
 
 TIMING_FIELDS = {field.name for field in fields(Timing)}
+
+IDLE = Load(running_runs=0, permits=16)
 
 NODE = UUID("00000000-0000-4000-8000-00000000000a")
 
@@ -52,6 +55,7 @@ def make_run(**overrides: Any) -> Run:
     """A run of noon's slot, claimed at noon and running."""
     described: dict[str, Any] = {
         "id": uuid4(),
+        "claim_id": uuid4(),
         "job_id": uuid4(),
         "function_name": "dummy_number_crunch",
         "trigger": Trigger.SCHEDULE,
@@ -62,6 +66,24 @@ def make_run(**overrides: Any) -> Run:
         "lateness_ms": 0.0,
     }
     return Run(**(described | overrides))
+
+
+def token_of(run: Run) -> UUID:
+    """The token of the claim that made the run running; one that waits is started with its id for a token, here."""
+    return run.claim_id or run.id
+
+
+def make_node(*, at: datetime = NOON, **overrides: Any) -> NodeRecord:
+    """A node that came at the instant and has not been seen since."""
+    described: dict[str, Any] = {
+        "id": uuid4(),
+        "presence": Presence(),
+        "started_at": at,
+        "seen_at": at,
+        "beats": 0,
+        "load": IDLE,
+    }
+    return NodeRecord(**(described | overrides))
 
 
 def make_advance(job: Job, **overrides: Any) -> Advance:
@@ -84,6 +106,7 @@ def make_outcome(run: Run, **overrides: Any) -> Outcome:
     described: dict[str, Any] = {
         "run_id": run.id,
         "job_id": run.job_id,
+        "claim_id": token_of(run),
         "state": RunState.SUCCEEDED,
         "started_at": run.started_at,
         "finished_at": run.started_at + timedelta(seconds=1),

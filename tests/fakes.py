@@ -4,11 +4,13 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 from engine.nouns import Job, JobStatus, Run
 from engine.ports import Store
 from engine.requests import Capacity, JobDraft
+from engine.rhythm import Rhythm
 from engine.scheduler import Scheduler
 from registry import FunctionRegistry, Lane
 from tests.factories import make_timing
@@ -16,6 +18,14 @@ from tests.factories import make_timing
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 REAL_SECONDS = 20.0
 """How long a test waits, in real time, for something that should happen at once; then it fails."""
+
+
+QUIET = {
+    "heartbeat_seconds": 86_400.0,
+    "look_around_seconds": 86_400.0,
+    "window_seconds": inf,
+    "max_wait_seconds": 86_400.0,
+}
 
 
 @dataclass(eq=False)
@@ -89,10 +99,15 @@ class Node:
         self.functions = FunctionRegistry()
         self.calls: list[tuple[str, datetime]] = []
         self.functions.register("note", self._note)
-        options.setdefault("max_wait_seconds", 86_400.0)
-        options.setdefault("heartbeat_seconds", 86_400.0)
+        # Nothing that a node does by itself comes between a test and what it is about, unless the test asks for it.
+        rhythm = {name: options.pop(name, seconds) for name, seconds in QUIET.items()}
         self.scheduler = Scheduler(
-            store=store, functions=self.functions, clock=self.clock, capacity=Capacity(threads=pool_size), **options
+            store=store,
+            functions=self.functions,
+            clock=self.clock,
+            capacity=Capacity(threads=pool_size),
+            rhythm=Rhythm(**rhythm),
+            **options,
         )
         self._agenda = self.scheduler._agenda
 
@@ -141,7 +156,7 @@ class Node:
 
     def runs(self, job: Job | None = None) -> list[Run]:
         """The history, oldest first."""
-        page: list[Run] = self.store.runs_page(job_id=job and job.id, state=None, before=None, limit=500)
+        page: list[Run] = self.store.views.runs_page(job_id=job and job.id, state=None, before=None, limit=500)
         return page[::-1]
 
     def job(self, job: Job) -> Job:

@@ -1,5 +1,6 @@
 """How a run goes through each lane: the steps of the run path, taken where the lane calls the function."""
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -16,6 +17,7 @@ from engine.lanes.calls import FunctionReference, ProcessCall
 from engine.lanes.entries import WrittenLine
 from engine.lanes.loop_lane import LoopLane
 from engine.lanes.process_lane import ProcessLane
+from engine.limits import LOOP_BEAT_SECONDS
 from engine.nouns import Assignment
 from engine.output import RunOutput, current_output
 from engine.run_log import current_log
@@ -123,6 +125,17 @@ class _RunOnLoop:
 
     def make_coroutine(self) -> Coroutine[Any, Any, Any]:
         """In the context of the run, on the loop: the gate, and then the function's own coroutine."""
+        if self._run_path.is_to_wait(self._assignment):
+            return self._when_trusted()
+        return self._make_coroutine()
+
+    async def _when_trusted(self) -> Any:
+        # Not in `enter`, which would hold the loop.
+        while self._run_path.is_to_wait(self._assignment):  # noqa: ASYNC110 - it is a thread of the engine that tells
+            await asyncio.sleep(LOOP_BEAT_SECONDS)
+        return await self._make_coroutine()
+
+    def _make_coroutine(self) -> Coroutine[Any, Any, Any]:
         try:
             if not self._run_path.enter(self._assignment):
                 return _nothing()

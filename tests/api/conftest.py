@@ -40,7 +40,7 @@ def node(store: SqlStore) -> Iterator[Node]:
 @pytest.fixture
 def app(node: Node, store: SqlStore) -> FastAPI:
     app = create_app(version="1.2.3")
-    attach_service(app, scheduler=node.scheduler, store=store, clock=node.clock)
+    attach_service(app, scheduler=node.scheduler, store=store.views, clock=node.clock)
     return app
 
 

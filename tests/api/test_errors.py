@@ -24,6 +24,7 @@ from engine.errors import (
 )
 from engine.scheduler import Scheduler
 from store import SqlStore
+from store.views import Views
 from tests.api.requests_and_answers import INTERVAL_JOB, UNKNOWN_ID, create
 
 SECRET = "connection to db.internal:5432 refused for user scheduler"
@@ -78,7 +79,7 @@ def test_a_kind_of_an_error_is_answered_like_it(client: TestClient, monkeypatch:
     class DiskFull(StoreUnavailable):
         pass
 
-    failing(monkeypatch, SqlStore, "job", DiskFull(SECRET))
+    failing(monkeypatch, Views, "job", DiskFull(SECRET))
 
     assert client.get(f"/jobs/{UNKNOWN_ID}").status_code == 503
 
@@ -112,7 +113,9 @@ def test_a_database_that_does_not_answer_is_a_503_that_tells_only_the_log(
     client: TestClient, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch, method: str, path: str, verb: str
 ) -> None:
     path = path.replace("{id}", create(client)["id"])
-    failing(monkeypatch, SqlStore, verb, StoreUnavailable(SECRET))
+    for reader in (SqlStore, Views):
+        if hasattr(reader, verb):
+            failing(monkeypatch, reader, verb, StoreUnavailable(SECRET))
 
     body: dict[str, Any] = {"name": "a"} if "/calendars" in path else INTERVAL_JOB
     if verb == "calendars":
@@ -129,7 +132,7 @@ def test_a_database_that_does_not_answer_is_a_503_that_tells_only_the_log(
 def test_what_nobody_expected_is_a_500_with_one_traceback_in_the_log(
     client: TestClient, logs: list[EventDict], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    failing(monkeypatch, SqlStore, "job", ZeroDivisionError(SECRET))
+    failing(monkeypatch, Views, "job", ZeroDivisionError(SECRET))
     logs.clear()
 
     with caplog.at_level(logging.DEBUG):
@@ -153,7 +156,7 @@ def test_after_an_unexpected_error_the_next_request_is_served(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        failing(broken, SqlStore, "jobs_page", MemoryError())
+        failing(broken, Views, "jobs_page", MemoryError())
         assert client.get("/jobs").status_code == 500
 
     assert client.get("/jobs").status_code == 200

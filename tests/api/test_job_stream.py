@@ -93,14 +93,14 @@ def test_a_store_that_fails_between_pages_leaves_an_array_without_end(
 ) -> None:
     monkeypatch.setattr(job_stream, "JOBS_PER_READ", 2)
     keep_jobs(store, 4)
-    read = store.jobs_page
+    read = store.views.jobs_page
 
     def read_once(*, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[Job]:
         if after is not None:
             raise StoreUnavailable("gone")
         return read(after=after, limit=limit)
 
-    monkeypatch.setattr(store, "jobs_page", read_once)
+    monkeypatch.setattr(store.views, "jobs_page", read_once)
 
     response = client.get("/jobs")
 

@@ -33,7 +33,7 @@ def keep_runs(
     ]
     for run in runs:
         store.add_manual_run(run)
-        store.finish([Outcome(run.id, run.job_id, RunState.SUCCEEDED, finished_at=run.scheduled_for)])
+        store.finish([Outcome(run.id, run.job_id, run.claim_id, RunState.SUCCEEDED, finished_at=run.scheduled_for)])
     newest_first = sorted(runs, key=lambda run: (run.scheduled_for, run.id), reverse=True)
     return [str(run.id) for run in newest_first]
 

@@ -17,6 +17,7 @@ class Interference:
 
     def __init__(self, store: SqlStore) -> None:
         self.real = store
+        self.views = store.views
         self.before: dict[str, Hook] = {}
         self.after: dict[str, Hook] = {}
 

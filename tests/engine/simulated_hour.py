@@ -89,6 +89,7 @@ class Mortal:
 
     def __init__(self, store: SqlStore) -> None:
         self._store = store
+        self.views = store.views
         self.is_dead = False
 
     def __getattr__(self, name: str) -> Any:

@@ -88,7 +88,7 @@ def test_an_attempt_that_a_stop_kept_from_starting_comes_after_the_restart(store
     chaos.after["start_waiting"] = once(lambda: first.scheduler._gate.shut("the scheduler stopped"))
     first.advance(1_011)
     first.stop()
-    (run,) = store.runs_page(job_id=job.id, state=None, before=None, limit=10)
+    (run,) = store.views.runs_page(job_id=job.id, state=None, before=None, limit=10)
     assert (run.state, run.attempt, calls) == (RunState.RETRYING, 1, [1])
 
     second = Node(store, first.clock)
@@ -97,7 +97,7 @@ def test_an_attempt_that_a_stop_kept_from_starting_comes_after_the_restart(store
     second.advance(30)
     second.stop()
 
-    (run,) = store.runs_page(job_id=job.id, state=None, before=None, limit=10)
+    (run,) = store.views.runs_page(job_id=job.id, state=None, before=None, limit=10)
     assert (run.state, run.attempt, calls) == (RunState.SUCCEEDED, 2, [1, 2])
 
 

@@ -59,14 +59,14 @@ def backfill(node: Node, job: Job, hours: int, *, concurrency: int = 1) -> UUID:
 
 
 def progress(node: Node, backfill_id: UUID) -> BackfillProgress:
-    found: BackfillProgress | None = node.store.backfill(backfill_id)
+    found: BackfillProgress | None = node.store.views.backfill(backfill_id)
     assert found is not None
     return found
 
 
 def runs_of(node: Node, backfill_id: UUID) -> list[Run]:
     """The oldest slot first."""
-    runs: list[Run] = node.store.runs_of_backfill(backfill_id, limit=1_000)
+    runs: list[Run] = node.store.views.runs_of_backfill(backfill_id, limit=1_000)
     return runs[::-1]
 
 
@@ -85,7 +85,7 @@ def test_a_count_tells_the_slots_and_changes_nothing(node: Node) -> None:
     assert (count.slot_count, count.excluded_count) == (24, 0)
     assert (count.first, count.last) == (NOON - 23 * HOUR, NOON)
     assert node.runs() == []
-    assert node.store.backfills_of(job.id, limit=10) == []
+    assert node.store.views.backfills_of(job.id, limit=10) == []
 
 
 def test_the_grid_of_an_interval_goes_back_beyond_the_job(node: Node) -> None:
@@ -168,7 +168,7 @@ def test_more_slots_than_may_be_are_refused_with_their_number(
 
     assert str(refused.value).startswith(found)
     assert str(refused.value).endswith("at most 1000 are wanted in one backfill")
-    assert node.store.backfills_of(job.id, limit=10) == []
+    assert node.store.views.backfills_of(job.id, limit=10) == []
 
 
 def test_as_many_slots_as_may_be_are_taken(node: Node) -> None:

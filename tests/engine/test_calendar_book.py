@@ -291,7 +291,7 @@ def test_a_calendar_is_kept_as_it_was_described(node: Node) -> None:
         "feasts", frozenset({date(2026, 1, 5)}), frozenset({Weekday.WEDNESDAY}), created_at=NOON, updated_at=NOON
     )
 
-    assert created == wanted == node.store.calendar("feasts")
+    assert created == wanted == node.store.views.calendar("feasts")
 
 
 def test_replacing_a_calendar_keeps_when_it_was_created(node: Node) -> None:
@@ -300,7 +300,7 @@ def test_replacing_a_calendar_keeps_when_it_was_created(node: Node) -> None:
     replaced = node.scheduler.calendars.replace(draft("weekend", dates=[MONDAY]))
 
     assert (replaced.created_at, replaced.updated_at) == (NOON, NOON + timedelta(seconds=60))
-    assert node.store.calendar("weekend") == replaced
+    assert node.store.views.calendar("weekend") == replaced
 
 
 def test_dates_are_added_to_those_that_are_there(node: Node) -> None:
@@ -332,7 +332,7 @@ def test_a_calendar_in_use_is_not_deleted_and_the_refusal_names_the_jobs(node: N
         node.scheduler.calendars.delete("weekend")
 
     assert (refusal.value.jobs, refusal.value.count) == (((job.id, "report"),), 1)
-    assert node.store.calendar("weekend") is not None
+    assert node.store.views.calendar("weekend") is not None
 
 
 def test_a_calendar_that_no_job_lists_any_more_is_deleted(node: Node) -> None:
@@ -341,7 +341,7 @@ def test_a_calendar_that_no_job_lists_any_more_is_deleted(node: Node) -> None:
 
     node.scheduler.calendars.delete("weekend")
 
-    assert node.store.calendar("weekend") is None
+    assert node.store.views.calendar("weekend") is None
     with pytest.raises(UnknownCalendar):
         node.scheduler.change_job(job.id, JobChange(timing={"exclude_calendars": ("weekend",)}))
 

@@ -1,11 +1,12 @@
 """The heartbeat: that a node's time is on record, and that a run which nobody wakes is woken all the same."""
 
 from datetime import timedelta
+from threading import Condition
 
 import pytest
 from structlog.testing import capture_logs
 
-from engine.limits import HEARTBEAT_SECONDS, WAITING_RECHECK_SECONDS
+from engine.limits import HEARTBEAT_SECONDS, LOOK_AROUND_SECONDS, WAITING_RECHECK_SECONDS
 from engine.nouns import DueHint, Run, RunState
 from engine.past import Uptime
 from engine.policies import OverlapPolicy, Policies
@@ -22,10 +23,18 @@ def beating(store: object, **options: object) -> Node:
 
 def await_beat(node: Node) -> None:
     """Until it sleeps, for the next beat or because it fails."""
-    heartbeat = node.scheduler._heartbeat
+    await_sleep(node, node.scheduler._heartbeat._condition)
+
+
+def await_look(node: Node) -> None:
+    """The same of the watcher."""
+    await_sleep(node, node.scheduler._watcher._condition)
+
+
+def await_sleep(node: Node, condition: Condition) -> None:
     while True:
         parkings = node.clock.parkings
-        wakes_at = node.clock.sleeps_until(heartbeat._condition)
+        wakes_at = node.clock.sleeps_until(condition)
         if wakes_at is not None and wakes_at > node.clock.monotonic():
             return
         node.clock.await_parking(after=parkings)
@@ -47,9 +56,9 @@ def uptime_of(node: Node) -> Uptime:
 
 def test_a_node_is_seen_every_few_seconds_until_it_stops(store: SqlStore) -> None:
     with running(beating(store)) as node:
-        assert uptime_of(node) == Uptime(node.scheduler.node, NOON, NOON)
+        assert uptime_of(node) == Uptime(node.scheduler.node, NOON, NOON, is_live=True)
         pass_time(node, 15)
-        assert uptime_of(node) == Uptime(node.scheduler.node, NOON, NOON + 15 * SECOND)
+        assert uptime_of(node) == Uptime(node.scheduler.node, NOON, NOON + 15 * SECOND, is_live=True)
         node.advance(2)
     end = NOON + 17 * SECOND
     assert uptime_of(node) == Uptime(node.scheduler.node, NOON, end, end)
@@ -69,10 +78,10 @@ def test_a_node_has_stopped_when_its_stop_began_and_not_when_its_runs_were_over(
 def test_a_node_that_dies_leaves_the_instant_at_which_it_was_seen_last(store: SqlStore) -> None:
     interference = Interference(store)
     with running(beating(interference)) as node:
-        pass_time(node, 10)
-        node.advance(3)
+        pass_time(node, 9)
+        node.advance(2)
         interference.before["node_stopped"] = lambda *_, **__: away()
-    assert uptime_of(node) == Uptime(node.scheduler.node, NOON, NOON + 10 * SECOND)
+    assert uptime_of(node) == Uptime(node.scheduler.node, NOON, NOON + 9 * SECOND, is_live=True)
 
 
 def test_it_outlives_a_database_that_is_away_and_says_so_once(store: SqlStore) -> None:
@@ -82,7 +91,7 @@ def test_it_outlives_a_database_that_is_away_and_says_so_once(store: SqlStore) -
         pass_time(node, 60)
         assert node.scheduler._heartbeat.is_alive
         interference.end()
-        pass_time(node, 10)
+        pass_time(node, 9)
         assert uptime_of(node).seen_at == node.clock.now()
     told = [line["event"] for line in lines if line["event"].startswith("heartbeat")]
     assert told == ["heartbeat failing", "heartbeat works again"]
@@ -92,8 +101,8 @@ def test_a_node_whose_row_is_gone_is_on_record_again(store: SqlStore) -> None:
     with running(beating(store)) as node:
         with store._writing() as connection:
             connection.exec_driver_sql("DELETE FROM nodes")
-        pass_time(node, 5)
-        assert uptime_of(node) == Uptime(node.scheduler.node, NOON + 5 * SECOND, NOON + 5 * SECOND)
+        pass_time(node, 3)
+        assert uptime_of(node) == Uptime(node.scheduler.node, NOON + 3 * SECOND, NOON + 3 * SECOND, is_live=True)
 
 
 def test_health_says_that_it_is_not_alive(store: SqlStore) -> None:
@@ -122,7 +131,7 @@ def waiting_behind_another(node: Node) -> tuple[Latch, Run]:
 
 
 def test_a_run_that_waits_and_that_nobody_woke_is_woken(store: SqlStore) -> None:
-    with running(beating(store)) as node:
+    with running(beating(store, look_around_seconds=LOOK_AROUND_SECONDS)) as node:
         latch, queued = waiting_behind_another(node)
         # What was to wake it, lost as if its thread had died.
         node.scheduler._runner.recorder._finished = lambda _: None
@@ -130,7 +139,13 @@ def test_a_run_that_waits_and_that_nobody_woke_is_woken(store: SqlStore) -> None
         latch.release()
         node.settle()
         assert store.run(queued.id) == queued
-        pass_time(node, WAITING_RECHECK_SECONDS)
+        await_look(node)
+        node.clock.advance_to_next(node.clock.monotonic() + WAITING_RECHECK_SECONDS)
+        for _ in range(round(WAITING_RECHECK_SECONDS / LOOK_AROUND_SECONDS)):
+            await_look(node)
+            node.advance(LOOK_AROUND_SECONDS)
+        await_look(node)
+        node.settle()
         woken = store.run(queued.id)
         assert woken is not None
         assert woken.state is RunState.SUCCEEDED
@@ -145,10 +160,10 @@ def test_a_run_whose_ticket_is_still_to_be_taken_is_left_to_who_takes_it(
         node.scheduler._gate._tickets[queued.id] = node.scheduler._gate._tickets[node.runs()[0].id]
         pushed: list[DueHint] = []
         monkeypatch.setattr(node._agenda, "push", pushed.append)
-        node.scheduler._heartbeat._recheck_waiting()
+        node.scheduler._watcher.recheck_waiting()
         assert pushed == []
         del node.scheduler._gate._tickets[queued.id]
-        node.scheduler._heartbeat._recheck_waiting()
+        node.scheduler._watcher.recheck_waiting()
         assert [hint.run_id for hint in pushed] == [queued.id]
         monkeypatch.undo()
         latch.release()

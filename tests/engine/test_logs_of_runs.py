@@ -31,7 +31,7 @@ def say(text: str) -> None:
 
 
 def texts(node: Node) -> list[list[str]]:
-    logs = [node.store.run_log(run.id) for run in node.runs()]
+    logs = [node.store.views.run_log(run.id) for run in node.runs()]
     return [[line.text for line in log.lines] if log else [] for log in logs]
 
 

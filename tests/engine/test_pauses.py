@@ -208,6 +208,7 @@ def test_three_attempts_that_take_their_process_with_them_pause_the_job(node: No
                 Outcome(
                     run_id=each.run_id,
                     job_id=each.job_id,
+                    claim_id=each.claim_id,
                     state=RunState.FAILED,
                     finished_at=each.finished_at,
                     error=error,

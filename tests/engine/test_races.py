@@ -29,7 +29,7 @@ from registry import Lane, RunContext
 from store import SqlStore, open_store
 from tests.engine.interference import Hook, Interference, away, fails, first, nothing, once
 from tests.factories import make_job, make_run
-from tests.fakes import NOON, REAL_SECONDS, Latch, Node
+from tests.fakes import NOON, REAL_SECONDS, Latch, ManualClock, Node
 
 STEP_SECONDS = 0.25
 PATIENCE_SECONDS = 1.0
@@ -341,7 +341,7 @@ def test_a_mutation_in_doubt_is_found_out_by_the_timer(node: Node, chaos: Interf
     chaos.after["delete_job"] = once(away)
     with pytest.raises(StoreUnavailable):
         node.add()
-    (job,) = node.store.jobs_page(after=None, limit=10)
+    (job,) = node.store.views.jobs_page(after=None, limit=10)
 
     node.advance(10)
     assert len(node.calls) == 1
@@ -435,7 +435,7 @@ def test_permits_come_back_once_whatever_becomes_of_a_run(node: Node, chaos: Int
 
 @pytest.mark.parametrize("count", [1, 6])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("verb", ["jobs_by_id", "advance", "finish", "running_run_ids"])
+@pytest.mark.parametrize("verb", ["jobs_by_id", "advance", "finish", "claims_on_record"])
 def test_an_outage_doubles_nothing_loses_nothing_and_heals(
     node: Node, chaos: Interference, verb: str, when: str, count: int
 ) -> None:
@@ -453,7 +453,7 @@ def test_an_outage_doubles_nothing_loses_nothing_and_heals(
         failures.append(verb)
         away()
 
-    if verb == "running_run_ids":
+    if verb == "claims_on_record":
         chaos.after["advance"] = once(away)
     (chaos.before if when == "before" else chaos.after)[verb] = first(count, fail)
     drive(node, lambda: len(failures) == count and is_healed(node), seconds=120, runs_end=True)
@@ -833,7 +833,7 @@ def test_a_restart_after_the_wall_clock_was_set_back_repeats_nothing(store: SqlS
 
 
 def test_a_gate_that_was_shut_lets_nobody_in_who_comes_later() -> None:
-    gate = StartGate()
+    gate = StartGate(clock=ManualClock())
     run, job = make_run(), make_job()
     gate.shut("the scheduler stopped before the run started")
 
@@ -935,7 +935,7 @@ def test_a_stop_while_the_store_is_away_ends_and_the_next_start_sets_it_right(ch
     node = Node(chaos).start()
     job = node.add()
     chaos.after["advance"] = once(away)
-    chaos.before["running_run_ids"] = lambda *_, **__: away()
+    chaos.before["claims_on_record"] = lambda *_, **__: away()
     node.clock.advance_to_next(10)
     _await(node, lambda: states(node) == ["running"] and _is_quiet(node), REAL_SECONDS)
 
@@ -1113,7 +1113,7 @@ def test_nothing_is_kept_of_what_is_over(node: Node) -> None:
 
 
 def test_ten_thousand_tickets_and_jobs_leave_nothing_behind() -> None:
-    gate, heap = StartGate(), DueHeap()
+    gate, heap = StartGate(clock=ManualClock()), DueHeap()
     job, run = make_job(), make_run()
     for count in range(10_000):
         assignment = Assignment(make_run(job_id=job.id), job)

@@ -30,7 +30,7 @@ from store import SqlStore
 from store.run_rows import insert_runs
 from tests.engine.databases import open_new_store
 from tests.engine.interference import Interference, away
-from tests.factories import make_run
+from tests.factories import make_node, make_run
 from tests.fakes import NOON, ManualClock, Node, running
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
@@ -58,7 +58,7 @@ def keep(store: SqlStore, runs: list[Run]) -> None:
 
 
 def kept(store: SqlStore) -> set[UUID]:
-    return {run.id for run in store.runs_page(job_id=None, state=None, before=None, limit=5_000)}
+    return {run.id for run in store.views.runs_page(job_id=None, state=None, before=None, limit=5_000)}
 
 
 def run_of_age(days: float, *, lasted: float = 0.0, **overrides: Any) -> Run:
@@ -180,7 +180,7 @@ class Watched:
 def test_old_pauses_and_nodes_go_and_the_newest_nodes_stay(store: SqlStore) -> None:
     nodes = [uuid4() for _ in range(MIN_NODES_KEPT + 3)]
     for number, node in enumerate(nodes):
-        store.node_started(node, NOON - 200 * DAY + number * SECOND)
+        store.node_started(make_node(id=node, at=NOON - 200 * DAY + number * SECOND))
     for number in range(3):
         store.begin_global_pause(Pause(NOON - (100 - number) * DAY))
     with capture_logs() as lines:

@@ -362,7 +362,7 @@ def test_an_unknown_function_and_a_schedule_that_never_fires_are_refused_without
 
 
 def store_jobs(node: Node) -> list[Any]:
-    found: list[Any] = node.store.jobs_page(after=None, limit=10)
+    found: list[Any] = node.store.views.jobs_page(after=None, limit=10)
     return found
 
 

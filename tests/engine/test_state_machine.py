@@ -165,7 +165,7 @@ class EngineMachine(RuleBasedStateMachine):
     def _runs(self, job_id: UUID) -> list[Run]:
         runs: list[Run] = []
         before: Any = None
-        while page := self.store.runs_page(job_id=job_id, state=None, before=before, limit=500):
+        while page := self.store.views.runs_page(job_id=job_id, state=None, before=before, limit=500):
             runs += page
             before = (page[-1].scheduled_for, page[-1].id)
         return runs

@@ -111,7 +111,7 @@ def test_a_new_job_whose_metadata_does_not_fit_is_refused_and_not_kept(node: Nod
     assert str(caught.value).startswith(
         'job_metadata does not fit function "report": day: Input should be a valid date'
     )
-    assert node.store.jobs_page(after=None, limit=10) == []
+    assert node.store.views.jobs_page(after=None, limit=10) == []
 
 
 def test_what_is_kept_is_what_was_sent_without_defaults(node: Node) -> None:

@@ -140,12 +140,12 @@ def hold_two(node: Node, policies: Policies = QUEUE) -> Held:
 
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("verb", ["finish", "waiting_runs", "start_waiting", "running_run_ids"])
+@pytest.mark.parametrize("verb", ["finish", "waiting_runs", "start_waiting", "claims_on_record"])
 def test_a_run_that_waits_starts_once_whatever_answer_is_lost(
     node: Node, chaos: Interference, verb: str, when: str, count: int
 ) -> None:
     held = hold_two(node)
-    if verb == "running_run_ids":
+    if verb == "claims_on_record":
         chaos.after["start_waiting"] = once(away)
     (chaos.before if when == "before" else chaos.after)[verb] = first(count, away)
     held.let_go.set()
@@ -248,7 +248,7 @@ def test_a_run_that_waits_starts_after_a_resume_whose_answer_was_lost(
     node: Node, chaos: Interference, lost: str
 ) -> None:
     held = hold_two(node)
-    (job,) = node.store.jobs_page(after=None, limit=2)
+    (job,) = node.store.views.jobs_page(after=None, limit=2)
     node.scheduler.pause_job(job.id)
     held.let_go.set()
     node.settle()

@@ -13,7 +13,7 @@ from engine.limits import BACKFILL_PRIORITY, MAX_UNFINISHED_BACKFILLS
 from engine.nouns import DueHint, Job, JobStatus, Run, RunState, Trigger, WaitingStart
 from engine.policies import DEFAULT_POLICIES, OverlapPolicy
 from store import SqlStore
-from tests.factories import NODE, NOON, make_advance, make_job, make_outcome, make_run
+from tests.factories import NODE, NOON, make_advance, make_job, make_outcome, make_run, token_of
 
 HOUR = timedelta(hours=1)
 
@@ -46,7 +46,7 @@ def start(store: SqlStore, job: Job, runs: Sequence[Run]) -> list[Run]:
     """Try to start these; returns those that were."""
     stored = store.job(job.id)
     assert stored is not None
-    starts = [WaitingStart(run.id, job.id, stored.version, NODE, NOON) for run in runs]
+    starts = [WaitingStart(run.id, job.id, stored.version, NODE, token_of(run), NOON) for run in runs]
     found = store.start_waiting(starts)
     return [found[run.id] for run in runs if found[run.id].state is RunState.RUNNING]
 
@@ -68,14 +68,14 @@ def stored_run(store: SqlStore, run: Run) -> Run:
 def test_a_backfill_is_kept_with_its_runs(store: SqlStore) -> None:
     backfill, runs = keep(store, added(store), 3)
 
-    found = store.backfill(backfill.id)
+    found = store.views.backfill(backfill.id)
 
     assert found is not None
     assert found.backfill == backfill
     assert found.runs == {RunState.QUEUED: 3}
     assert found.state is BackfillState.RUNNING
-    assert store.runs_of_backfill(backfill.id, limit=10) == runs[::-1]
-    assert store.runs_of_backfill(backfill.id, limit=1) == runs[-1:]
+    assert store.views.runs_of_backfill(backfill.id, limit=10) == runs[::-1]
+    assert store.views.runs_of_backfill(backfill.id, limit=1) == runs[-1:]
 
 
 def test_there_is_no_backfill_of_a_job_that_is_not_there(store: SqlStore) -> None:
@@ -84,7 +84,7 @@ def test_there_is_no_backfill_of_a_job_that_is_not_there(store: SqlStore) -> Non
     with pytest.raises(JobNotFound):
         keep(store, job, 1)
 
-    assert store.backfills_of(job.id, limit=10) == []
+    assert store.views.backfills_of(job.id, limit=10) == []
 
 
 def test_backfills_are_listed_newest_first_and_bounded(store: SqlStore) -> None:
@@ -94,7 +94,7 @@ def test_backfills_are_listed_newest_first_and_bounded(store: SqlStore) -> None:
         later = replace(backfill, id=uuid4(), created_at=NOON + number * HOUR)
         store.add_backfill(later, [])
 
-    listed = [each.backfill.created_at for each in store.backfills_of(job.id, limit=2)]
+    listed = [each.backfill.created_at for each in store.views.backfills_of(job.id, limit=2)]
 
     assert listed == [NOON + 2 * HOUR, NOON + HOUR]
 
@@ -160,7 +160,7 @@ def test_a_run_between_two_attempts_keeps_its_place(store: SqlStore) -> None:
     assert start(store, job, [runs[1]]) == []
     stored = store.job(job.id)
     assert stored is not None
-    again = WaitingStart(runs[0].id, job.id, stored.version, NODE, NOON + HOUR)
+    again = WaitingStart(runs[0].id, job.id, stored.version, NODE, token_of(runs[0]), NOON + HOUR)
     assert store.start_waiting([again])[runs[0].id].attempt == 2
     assert start(store, job, [runs[1]]) == []
 
@@ -248,7 +248,7 @@ def test_cancelling_one_backfill_leaves_the_others(store: SqlStore) -> None:
 
     store.cancel_backfill(backfill.id, at=NOON, reason="enough")
 
-    found = store.backfill(other.id)
+    found = store.views.backfill(other.id)
     assert found is not None
     assert found.runs == {RunState.QUEUED: 2}
 
@@ -257,7 +257,7 @@ def test_what_is_over_is_not_cancelled(store: SqlStore) -> None:
     job = added(store)
     backfill, runs = keep(store, job, 1)
     store.finish([make_outcome(run) for run in start(store, job, runs)])
-    found = store.backfill(backfill.id)
+    found = store.views.backfill(backfill.id)
     assert found is not None
     assert found.state is BackfillState.COMPLETED
 
@@ -266,7 +266,7 @@ def test_what_is_over_is_not_cancelled(store: SqlStore) -> None:
     with pytest.raises(BackfillNotFound):
         store.cancel_backfill(uuid4(), at=NOON, reason="enough")
 
-    assert store.backfill(backfill.id) == found
+    assert store.views.backfill(backfill.id) == found
 
 
 @pytest.mark.parametrize("all_of_them", [False, True])
@@ -281,7 +281,7 @@ def test_deleting_a_job_cancels_those_of_its_backfills_that_are_not_over(store: 
     else:
         store.delete_job(job.id, at=NOON + HOUR)
 
-    states = {each.backfill.id: each.state for each in store.backfills_of(job.id, limit=10)}
+    states = {each.backfill.id: each.state for each in store.views.backfills_of(job.id, limit=10)}
     assert states == {done.id: BackfillState.COMPLETED, going.id: BackfillState.CANCELLED}
 
 

@@ -66,13 +66,13 @@ def limited_to(monkeypatch: pytest.MonkeyPatch, **limits: int) -> Iterator[None]
 )
 def test_a_calendar_comes_back_as_it_was_kept(store: SqlStore, calendar: Calendar) -> None:
     store.add_calendar(calendar)
-    assert store.calendar(calendar.name) == calendar
-    assert store.calendars([calendar.name]) == store.all_calendars() == [calendar]
+    assert store.views.calendar(calendar.name) == calendar
+    assert store.calendars([calendar.name]) == store.views.all_calendars() == [calendar]
 
 
 def test_instants_of_a_calendar_come_back_in_utc(store: SqlStore) -> None:
     store.add_calendar(holidays(updated_at=datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)))
-    stored = store.calendar("holidays")
+    stored = store.views.calendar("holidays")
     assert stored is not None
     assert (stored.created_at.tzinfo, stored.updated_at.tzinfo) == (UTC, UTC)
 
@@ -82,21 +82,21 @@ def test_calendars_are_found_by_their_names(store: SqlStore) -> None:
         store.add_calendar(holidays(name))
     assert {calendar.name for calendar in store.calendars({"a", "c", "d"})} == {"a", "c"}
     assert store.calendars([]) == []
-    assert store.calendar("d") is None
+    assert store.views.calendar("d") is None
 
 
 def test_all_calendars_come_in_the_order_of_their_names_and_not_of_a_language(store: SqlStore) -> None:
     names = ["a_c", "b", "a.b", "ab", "10", "a-d", "9", "a"]
     for name in names:
         store.add_calendar(holidays(name))
-    assert [calendar.name for calendar in store.all_calendars()] == sorted(names)
+    assert [calendar.name for calendar in store.views.all_calendars()] == sorted(names)
 
 
 def test_a_name_is_taken_once(store: SqlStore) -> None:
     store.add_calendar(holidays())
     with pytest.raises(CalendarExists, match="holidays"):
         store.add_calendar(holidays(description="another"))
-    assert store.all_calendars() == [holidays()]
+    assert store.views.all_calendars() == [holidays()]
 
 
 def test_a_new_version_replaces_all_but_when_it_was_made(store: SqlStore) -> None:
@@ -106,7 +106,7 @@ def test_a_new_version_replaces_all_but_when_it_was_made(store: SqlStore) -> Non
         dates=frozenset({NEW_YEAR}), weekly_days_off=frozenset(WEEKDAYS[5:]), description="new", updated_at=LATER
     )
     assert store.replace_calendar(replace(new, created_at=LATER)) == new
-    assert store.all_calendars() == [new, holidays("other")]
+    assert store.views.all_calendars() == [new, holidays("other")]
 
 
 def test_dates_are_added_to_those_that_are_there(store: SqlStore) -> None:
@@ -118,7 +118,7 @@ def test_dates_are_added_to_those_that_are_there(store: SqlStore) -> None:
         dates=frozenset({CHRISTMAS, NEW_YEAR}),
         updated_at=LATER,
     )
-    assert store.calendar("holidays") == changed
+    assert store.views.calendar("holidays") == changed
 
 
 def test_dates_that_threads_add_at_the_same_moment_are_all_there(store: SqlStore) -> None:
@@ -130,7 +130,7 @@ def test_dates_that_threads_add_at_the_same_moment_are_all_there(store: SqlStore
             store.add_calendar_dates("holidays", [day], updated_at=LATER)
 
     assert at_once(lambda: add(days[:20]), lambda: add(days[20:])) == [None, None]
-    stored = store.calendar("holidays")
+    stored = store.views.calendar("holidays")
     assert stored is not None
     assert stored.dates == set(days)
 
@@ -139,7 +139,7 @@ def test_a_deleted_calendar_is_gone_and_its_name_free(store: SqlStore) -> None:
     store.add_calendar(holidays())
     store.add_calendar(holidays("other"))
     store.delete_calendar("holidays")
-    assert store.all_calendars() == [holidays("other")]
+    assert store.views.all_calendars() == [holidays("other")]
     store.add_calendar(holidays())
 
 
@@ -152,7 +152,7 @@ def test_what_is_not_there_is_not_changed(store: SqlStore) -> None:
     ):
         with pytest.raises(CalendarNotFound, match="Calendar holidays not found"):
             verb()
-    assert store.all_calendars() == [holidays("other")]
+    assert store.views.all_calendars() == [holidays("other")]
 
 
 def test_so_many_calendars_may_be_and_no_more(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_so_many_calendars_may_be_and_no_more(store: SqlStore, monkeypatch: pyte
         store.replace_calendar(holidays("a", updated_at=LATER))
         store.delete_calendar("b")
         store.add_calendar(holidays("c"))
-    assert [calendar.name for calendar in store.all_calendars()] == ["a", "c"]
+    assert [calendar.name for calendar in store.views.all_calendars()] == ["a", "c"]
 
 
 def test_a_calendar_may_have_so_many_dates_and_no_more(store: SqlStore) -> None:
@@ -182,7 +182,7 @@ def test_a_calendar_may_have_so_many_dates_and_no_more(store: SqlStore) -> None:
     ):
         with pytest.raises(TooManyDates, match=f"{MAX_CALENDAR_DATES + 1} dates: at most {MAX_CALENDAR_DATES}"):
             verb()
-    assert store.all_calendars() == [full]
+    assert store.views.all_calendars() == [full]
     assert store.add_calendar_dates("holidays", days[:-1], updated_at=LATER) == full
 
 
@@ -190,7 +190,7 @@ def test_a_calendar_may_have_so_many_dates_and_no_more(store: SqlStore) -> None:
 def test_of_two_who_take_a_name_at_the_same_moment_one_is_told_that_it_is_taken(store: SqlStore, attempt: int) -> None:
     told = at_once(lambda: store.add_calendar(holidays()), lambda: store.add_calendar(holidays()))
     assert told in ([None, CalendarExists], [CalendarExists, None])
-    assert store.all_calendars() == [holidays()]
+    assert store.views.all_calendars() == [holidays()]
 
 
 @pytest.mark.parametrize("attempt", range(10))
@@ -200,4 +200,4 @@ def test_calendars_that_come_at_the_same_moment_are_counted(
     with limited_to(monkeypatch, MAX_CALENDARS=1):
         told = at_once(*(partial(store.add_calendar, holidays(name)) for name in "abcd"))
     assert sorted(told.count(each) for each in (None, TooManyCalendars)) == [1, 3]
-    assert len(store.all_calendars()) == 1
+    assert len(store.views.all_calendars()) == 1

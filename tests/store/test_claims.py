@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
-from uuid import uuid4
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from engine.errors import JobNotFound
 from engine.nouns import Advance, Job, JobStatus, Run, RunState, Trigger
 from store import SqlStore
-from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
+from tests.factories import NOON, make_advance, make_job, make_outcome, make_run, token_of
 
 ONE_MINUTE = timedelta(minutes=1)
 
@@ -49,9 +48,8 @@ def test_many_jobs_are_claimed_at_once(store: SqlStore) -> None:
     jobs = [added(store) for _ in range(200)]
     advances = [make_advance(job) for job in jobs]
     assert store.advance(advances) == {advance.job_id: advance.run for advance in advances}
-    assert store.running_run_ids([run_of(advance).id for advance in advances]) == {
-        run_of(advance).id for advance in advances
-    }
+    claims = {run_of(advance).id: token_of(run_of(advance)) for advance in advances}
+    assert store.claims_on_record(claims) == set(claims.values())
     assert {stored(store, job).version for job in jobs} == {2}
 
 
@@ -169,7 +167,7 @@ def test_one_of_two_threads_wins_a_slot(store: SqlStore) -> None:
     with ThreadPoolExecutor(2) as pool:
         won = [run for runs in pool.map(claim, attempts) for run in runs if run is not None]
     assert sorted(run.job_id for run in won) == sorted(job.id for job in jobs)
-    assert {run.id for run in store.runs_page(job_id=None, state=None, before=None, limit=100)} == {
+    assert {run.id for run in store.views.runs_page(job_id=None, state=None, before=None, limit=100)} == {
         run.id for run in won
     }
     assert {stored(store, job).version for job in jobs} == {2}
@@ -249,4 +247,5 @@ def test_of_a_manual_run_and_a_slot_at_the_same_moment_one_runs(store: SqlStore)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(start, [lambda: store.add_manual_run(manual), lambda: store.advance([slot])]))
-    assert len(store.running_run_ids([manual.id, run_of(slot).id, uuid4()])) == 1
+    claims = {run.id: token_of(run) for run in (manual, run_of(slot))}
+    assert len(store.claims_on_record(claims)) == 1

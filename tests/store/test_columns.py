@@ -17,7 +17,7 @@ SQLITE, POSTGRESQL = (create_engine(f"{name}://").dialect for name in ("sqlite",
 def test_a_naive_instant_is_refused(store: SqlStore) -> None:
     with pytest.raises(StatementError, match="has no time zone"):
         store.add_job(make_job(created_at=datetime(2026, 11, 23, 12, 0)))  # noqa: DTZ001 - the mistake this is about
-    assert store.jobs_page(after=None, limit=1) == []
+    assert store.views.jobs_page(after=None, limit=1) == []
 
 
 @pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-4)), ZoneInfo("America/New_York")])

@@ -45,7 +45,7 @@ def test_what_was_acknowledged_before_a_kill_is_there_after_it(sqlite_path: Path
         told = CLAIMS_BEFORE_THE_END + len(process.stdout.read().split())
 
     store = open_store(sqlite_url)
-    runs = store.runs_page(job_id=job_id, state=None, before=None, limit=100_000)
+    runs = store.views.runs_page(job_id=job_id, state=None, before=None, limit=100_000)
     job = store.job(job_id)
     assert job is not None
     # The last claim may have been kept and not told of; the run before it is over.

@@ -73,7 +73,7 @@ def test_a_writer_waits_for_the_one_before_it_only_so_long(
         assert "no database connection came free in time" in str(refused.exception())
         lock_of_another_program.execute("ROLLBACK")
         waiting.result()
-    assert len(store.jobs_page(after=None, limit=10)) == 1
+    assert len(store.views.jobs_page(after=None, limit=10)) == 1
     store.close()
 
 
@@ -110,7 +110,7 @@ def test_both_drivers_do_the_whole_round(postgres_url: str, driver: str) -> None
     runs = [run for run in store.advance(advances).values() if run is not None]
     assert len(runs) == 150
     assert store.finish([make_outcome(run, result_json="[1]") for run in runs]).late == set()
-    assert {run.result[0] for run in store.runs_page(job_id=None, state=None, before=None, limit=200)} == {1}
+    assert {run.result[0] for run in store.views.runs_page(job_id=None, state=None, before=None, limit=200)} == {1}
     assert {hint.version for hint in store.due_hints()} == {2}
     assert len(store.overdue_job_ids(due_before=NOON, after=None, limit=200)) == 0
     assert len(store.delete_all_jobs(at=NOON)) == 150
@@ -137,7 +137,7 @@ except StoreUnavailable as error:
     print(error)
 resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 store.add_job(make_job())
-print(len(store.jobs_page(after=None, limit=10)), store.job(refused.id))
+print(len(store.views.jobs_page(after=None, limit=10)), store.job(refused.id))
 store.close()
 """
 

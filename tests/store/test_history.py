@@ -22,7 +22,7 @@ def newest_first(runs: list[Run]) -> list[Run]:
 
 def read(store: SqlStore, *, job_id: UUID | None = None, state: RunState | None = None) -> list[Run]:
     runs: list[Run] = []
-    while page := store.runs_page(
+    while page := store.views.runs_page(
         job_id=job_id, state=state, before=(runs[-1].scheduled_for, runs[-1].id) if runs else None, limit=3
     ):
         runs.extend(page)
@@ -88,6 +88,6 @@ def test_runs_of_one_job_or_in_one_state_are_found(store: SqlStore, job_id: UUID
 
 
 def test_a_job_with_runs_is_told_from_one_without(store: SqlStore, job_id: UUID) -> None:
-    assert not store.has_runs(job_id)
+    assert not store.views.has_runs(job_id)
     kept(store, job_id)
-    assert store.has_runs(job_id)
+    assert store.views.has_runs(job_id)

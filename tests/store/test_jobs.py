@@ -47,7 +47,7 @@ def test_instants_from_the_first_year_to_the_last_come_back_and_sort(store: SqlS
     last = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
     early, late = make_job(created_at=first, next_run_at=first), make_job(created_at=last, next_run_at=last)
     added(store, late, early)
-    assert store.jobs_page(after=None, limit=2) == [early, late]
+    assert store.views.jobs_page(after=None, limit=2) == [early, late]
     assert store.overdue_job_ids(due_before=NOON, after=None, limit=2) == [early.id]
 
 
@@ -91,7 +91,7 @@ def test_pages_of_jobs_join_up_also_where_jobs_were_made_at_the_same_instant(sto
     added(store, *jobs)
     expected = sorted(jobs, key=lambda job: (job.created_at, job.id))
     pages: list[Job] = []
-    while page := store.jobs_page(after=(pages[-1].created_at, pages[-1].id) if pages else None, limit=4):
+    while page := store.views.jobs_page(after=(pages[-1].created_at, pages[-1].id) if pages else None, limit=4):
         pages.extend(page)
     assert pages == expected
 
@@ -139,7 +139,7 @@ def test_an_edit_of_an_older_version_changes_nothing(store: SqlStore) -> None:
 
 def test_an_edit_of_a_deleted_job_changes_nothing(store: SqlStore) -> None:
     assert not store.replace_job(make_job(version=2), expected_version=1, dropped=None)
-    assert store.jobs_page(after=None, limit=1) == []
+    assert store.views.jobs_page(after=None, limit=1) == []
 
 
 def test_an_edit_keeps_the_row_of_the_slot_it_drops(store: SqlStore) -> None:
@@ -176,7 +176,7 @@ def test_a_deleted_job_is_gone_and_its_runs_stay(store: SqlStore) -> None:
     assert store.delete_job(job.id, at=NOON)
     assert not store.delete_job(job.id, at=NOON)
     assert store.job(job.id) is None
-    assert store.has_runs(job.id)
+    assert store.views.has_runs(job.id)
     assert store.job(other.id) == other
 
 
@@ -186,7 +186,7 @@ def test_deleting_all_jobs_tells_which_there_were(store: SqlStore) -> None:
     store.advance([make_advance(jobs[0])])
     assert set(store.delete_all_jobs(at=NOON)) == {job.id for job in jobs}
     assert store.delete_all_jobs(at=NOON) == []
-    assert store.has_runs(jobs[0].id)
+    assert store.views.has_runs(jobs[0].id)
 
 
 def test_hints_tell_of_scheduled_jobs_only(store: SqlStore) -> None:

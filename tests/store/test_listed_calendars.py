@@ -77,7 +77,7 @@ def test_a_calendar_that_jobs_list_stays(store: SqlStore) -> None:
         store.delete_calendar("a")
     assert raised.value.jobs == tuple((job.id, job.name) for job in jobs[:5])
     assert raised.value.count == 7
-    assert store.calendar("a") == holidays("a")
+    assert store.views.calendar("a") == holidays("a")
 
 
 @pytest.mark.parametrize("status", JobStatus)
@@ -96,7 +96,7 @@ def test_a_calendar_may_go_once_no_job_lists_it(store: SqlStore) -> None:
     store.replace_job(relisted(edited, "b"), expected_version=1, dropped=None)
     store.delete_job(deleted.id, at=NOON)
     store.delete_calendar("a")
-    assert [calendar.name for calendar in store.all_calendars()] == ["b"]
+    assert [calendar.name for calendar in store.views.all_calendars()] == ["b"]
 
 
 def test_jobs_that_list_a_calendar_are_found_by_its_whole_name(store: SqlStore) -> None:
@@ -148,7 +148,7 @@ def test_a_new_job_and_the_end_of_its_calendar_at_the_same_moment_do_not_both_ha
         job = listing(name)
         told = at_once(partial(store.add_job, job), partial(store.delete_calendar, name))
         assert told in ([None, CalendarInUse], [UnknownCalendar, None])
-        assert (store.job(job.id) is None) == (store.calendar(name) is None) == (told[0] is UnknownCalendar)
+        assert (store.job(job.id) is None) == (store.views.calendar(name) is None) == (told[0] is UnknownCalendar)
 
 
 def test_an_edit_and_the_end_of_the_calendar_that_it_lists_do_not_both_happen(store: SqlStore) -> None:
@@ -162,7 +162,7 @@ def test_an_edit_and_the_end_of_the_calendar_that_it_lists_do_not_both_happen(st
         )
         assert told in ([None, CalendarInUse], [UnknownCalendar, None])
         assert store.job(job.id) == (edited if told[0] is None else job)
-        assert (store.calendar(name) is None) == (told[0] is UnknownCalendar)
+        assert (store.views.calendar(name) is None) == (told[0] is UnknownCalendar)
 
 
 def test_jobs_and_dates_may_come_to_a_calendar_at_the_same_moment(store: SqlStore) -> None:

@@ -9,7 +9,7 @@ import pytest
 from engine.nouns import EndedPause, JobStatus, Pause
 from engine.past import Downtime, KeptPause, Uptime, downtime_at
 from store import SqlStore
-from tests.factories import NOON, make_job
+from tests.factories import IDLE, NOON, make_job, make_node
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
 FIRST, SECOND_NODE = UUID(int=1), UUID(int=2)
@@ -17,23 +17,23 @@ FIRST, SECOND_NODE = UUID(int=1), UUID(int=2)
 
 def test_a_node_is_seen_from_its_start_to_its_stop(store: SqlStore) -> None:
     node = uuid4()
-    store.node_started(node, NOON)
-    assert store.uptimes(around=NOON) == [Uptime(node, NOON, NOON)]
-    assert store.node_seen(node, NOON + MINUTE)
-    assert store.uptimes(around=NOON) == [Uptime(node, NOON, NOON + MINUTE)]
+    store.node_started(make_node(id=node))
+    assert store.uptimes(around=NOON) == [Uptime(node, NOON, NOON, is_live=True)]
+    assert store.node_seen(node, NOON + MINUTE, IDLE)
+    assert store.uptimes(around=NOON) == [Uptime(node, NOON, NOON + MINUTE, is_live=True)]
     assert store.node_stopped(node, NOON + HOUR, since=NOON + HOUR - SECOND)
     assert store.uptimes(around=NOON) == [Uptime(node, NOON, NOON + HOUR, NOON + HOUR - SECOND)]
 
 
 def test_a_node_that_is_not_on_record_is_told_so(store: SqlStore) -> None:
-    assert not store.node_seen(uuid4(), NOON)
+    assert not store.node_seen(uuid4(), NOON, IDLE)
     assert not store.node_stopped(uuid4(), NOON, since=NOON)
 
 
 def test_the_nodes_beside_an_instant_are_found(store: SqlStore) -> None:
     nodes = [uuid4() for _ in range(4)]
     for number, node in enumerate(nodes):
-        store.node_started(node, NOON + number * HOUR)
+        store.node_started(make_node(id=node, at=NOON + number * HOUR))
     found = [[each.node for each in store.uptimes(around=NOON + number * HOUR / 2)] for number in (-1, 0, 3, 7)]
     assert found == [[nodes[0]], [nodes[0], nodes[1]], [nodes[1], nodes[2]], [nodes[3]]]
 

@@ -9,7 +9,7 @@ import pytest
 from engine.nouns import BAD_ENDS, WAITING_STATES, Job, JobStatus, Outcome, Run, RunError, RunState, Trigger
 from engine.recovery import LOST_REASON, lose_abandoned_runs
 from store import SqlStore
-from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
+from tests.factories import NOON, make_advance, make_job, make_outcome, make_run, token_of
 
 ONE_MINUTE = timedelta(minutes=1)
 ERROR = RunError("ValueError", "no such report", "Traceback (most recent call last):\n...")
@@ -230,14 +230,23 @@ def test_recovery_loses_runs_of_deleted_jobs_too(store: SqlStore) -> None:
     job, run = running(store)
     store.delete_job(job.id, at=NOON)
     assert lose_abandoned_runs(store, now=NOON)[0] == 1
-    assert store.running_run_ids([run.id]) == set()
+    assert store.claims_on_record({run.id: token_of(run)}) == set()
 
 
-def test_running_runs_are_told_from_others(store: SqlStore) -> None:
+def test_a_claim_on_record_is_told_from_others_of_the_same_run(store: SqlStore) -> None:
     (_, run), (_, over) = running(store), running(store)
     store.finish([make_outcome(over)])
-    assert store.running_run_ids([run.id, over.id, uuid4()]) == {run.id}
-    assert store.running_run_ids([]) == set()
+    assert store.claims_on_record({run.id: token_of(run), over.id: token_of(over), uuid4(): uuid4()}) == {run.claim_id}
+    assert store.claims_on_record({run.id: uuid4()}) == set()
+    assert store.claims_on_record({}) == set()
+
+
+def test_the_outcome_of_another_claim_changes_nothing(store: SqlStore) -> None:
+    job, run = running(store)
+    assert store.finish([make_outcome(run, claim_id=uuid4())]).late == {run.id}
+    assert store.run(run.id) == run
+    assert store.finish([make_outcome(run)]).late == frozenset()
+    assert status_of(store, job) is JobStatus.ACTIVE
 
 
 def test_a_run_that_was_asked_to_end_is_not_tried_again(store: SqlStore) -> None:

@@ -207,7 +207,7 @@ def test_a_folder_that_may_not_be_written_is_refused(sqlite_path: Path) -> None:
 def test_an_empty_file_is_a_new_database(sqlite_path: Path) -> None:
     sqlite_path.touch()
     store = open_store(f"sqlite:///{sqlite_path}")
-    jobs = store.jobs_page(after=None, limit=1)
+    jobs = store.views.jobs_page(after=None, limit=1)
     store.close()
     assert jobs == []
 

@@ -11,7 +11,7 @@ from engine.nouns import EndedPause, Pause, Run, RunState, Trigger
 from engine.past import CrowdedJob, Position
 from store import SqlStore
 from store.run_rows import insert_runs
-from tests.factories import NOON, make_job, make_outcome, make_run
+from tests.factories import NOON, make_job, make_node, make_outcome, make_run
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 ALWAYS: Position = (NOON + 1_000 * DAY, UUID(int=0))
@@ -29,7 +29,7 @@ def ended(job_id: UUID, slot: datetime, state: RunState = RunState.SUCCEEDED, **
 
 
 def kept_ids(store: SqlStore) -> set[UUID]:
-    return {run.id for run in store.runs_page(job_id=None, state=None, before=None, limit=500)}
+    return {run.id for run in store.views.runs_page(job_id=None, state=None, before=None, limit=500)}
 
 
 def test_history_is_paged_from_the_oldest_on_up_to_and_with_a_position(store: SqlStore) -> None:
@@ -69,7 +69,7 @@ def test_a_run_is_forgotten_with_its_log_and_no_other(store: SqlStore) -> None:
     runs = keep(store, *(make_run(job_id=job.id, scheduled_for=NOON + number * MINUTE) for number in range(2)))
     store.finish([make_outcome(run, log=log) for run in runs])
     assert store.forget_runs([runs[0].id]) == 1
-    assert (store.run_log(runs[0].id), store.run_log(runs[1].id)) == (None, log)
+    assert (store.views.run_log(runs[0].id), store.views.run_log(runs[1].id)) == (None, log)
     assert store.forget_runs([]) == 0
 
 
@@ -119,7 +119,7 @@ def test_ended_pauses_are_forgotten_and_those_in_force_are_not(store: SqlStore) 
 def test_old_nodes_are_forgotten_but_for_the_newest(store: SqlStore) -> None:
     nodes = [uuid4() for _ in range(5)]
     for number, node in enumerate(nodes):
-        store.node_started(node, NOON + number * HOUR)
+        store.node_started(make_node(id=node, at=NOON + number * HOUR))
     assert store.forget_nodes(seen_before=NOON + DAY, keep=2, limit=1) == 1
     assert store.forget_nodes(seen_before=NOON + DAY, keep=2, limit=9) == 2
     assert store.forget_nodes(seen_before=NOON + DAY, keep=2, limit=9) == 0

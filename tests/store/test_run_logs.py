@@ -42,8 +42,8 @@ def test_every_field_of_a_line_comes_back_as_it_was(store: SqlStore) -> None:
 
     keep(store, (run_id, log), (other_id, CapturedLog(lines=(PRINTED,))))
 
-    assert store.run_log(run_id) == log
-    assert store.run_log(other_id) == CapturedLog(lines=(PRINTED,), dropped=0)
+    assert store.views.run_log(run_id) == log
+    assert store.views.run_log(other_id) == CapturedLog(lines=(PRINTED,), dropped=0)
 
 
 def test_a_run_without_a_line_has_no_row(store: SqlStore) -> None:
@@ -51,7 +51,7 @@ def test_a_run_without_a_line_has_no_row(store: SqlStore) -> None:
 
     keep(store, (run_ids[0], None), (run_ids[1], CapturedLog()))
 
-    assert [store.run_log(run_id) for run_id in run_ids] == [None, None, None]
+    assert [store.views.run_log(run_id) for run_id in run_ids] == [None, None, None]
 
 
 def test_of_a_run_that_comes_twice_the_first_log_counts(store: SqlStore) -> None:
@@ -65,8 +65,8 @@ def test_of_a_run_that_comes_twice_the_first_log_counts(store: SqlStore) -> None
         (silent_id, CapturedLog(lines=(LOGGED,))),
     )
 
-    assert store.run_log(run_id) == CapturedLog(lines=(PRINTED,))
-    assert store.run_log(silent_id) is None
+    assert store.views.run_log(run_id) == CapturedLog(lines=(PRINTED,))
+    assert store.views.run_log(silent_id) is None
 
 
 def test_only_dropped_lines_are_on_record_too(store: SqlStore) -> None:
@@ -74,7 +74,7 @@ def test_only_dropped_lines_are_on_record_too(store: SqlStore) -> None:
 
     keep(store, (run_id, CapturedLog(lines=(), dropped=3)))
 
-    assert store.run_log(run_id) == CapturedLog(lines=(), dropped=3)
+    assert store.views.run_log(run_id) == CapturedLog(lines=(), dropped=3)
 
 
 @pytest.mark.parametrize("text", ["short", "\U0001f600" * MAX_LINE_LENGTH, "\x00\ud800\x1b\u2028\x85"])
@@ -85,7 +85,7 @@ def test_the_largest_log_of_whatever_text_comes_back(store: SqlStore, text: str)
 
     keep(store, (run_id, log.captured()))
 
-    kept = store.run_log(run_id)
+    kept = store.views.run_log(run_id)
     assert kept == log.captured()
     assert kept.lines
     assert sum(len(line.text.encode()) for line in kept.lines) <= MAX_LOG_BYTES

@@ -32,7 +32,7 @@ def test_every_field_of_a_timing_comes_back(store: SqlStore, kind: dict[str, obj
     job = make_job(timing=WHOLE.with_changes(kind), run_count=999_999_999)
     store.add_job(job)
     assert store.job(job.id) == job
-    assert store.jobs_by_id([job.id]) == store.jobs_page(after=None, limit=1) == [job]
+    assert store.jobs_by_id([job.id]) == store.views.jobs_page(after=None, limit=1) == [job]
 
 
 @pytest.mark.parametrize("field", fields(Timing), ids=lambda field: field.name)

@@ -100,8 +100,8 @@ def old_columns(database: Engine, table: str = "jobs") -> str:
 
 
 def kept_by(store: SqlStore) -> tuple[list[Job], list[Run]]:
-    jobs = sorted(store.jobs_page(after=None, limit=10), key=lambda job: job.id)
-    return jobs, store.runs_page(job_id=None, state=None, before=None, limit=10)
+    jobs = sorted(store.views.jobs_page(after=None, limit=10), key=lambda job: job.id)
+    return jobs, store.views.runs_page(job_id=None, state=None, before=None, limit=10)
 
 
 def test_jobs_and_runs_are_what_they_were(old: Engine, url: str) -> None:
@@ -219,7 +219,7 @@ def test_an_upgrade_whose_process_is_killed_changes_nothing(old: Engine, url: st
     assert done.returncode == -signal.SIGKILL
     assert everything(old) == before
     store = open_store(url)
-    assert len(store.jobs_page(after=None, limit=2_000)) == 1_002
+    assert len(store.views.jobs_page(after=None, limit=2_000)) == 1_002
     store.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 from engine.nouns import CallOver, Job, JobStatus, Outcome, Run, RunError, RunState, Trigger, WaitingStart
 from engine.policies import OverlapPolicy, Policies
 from store import SqlStore
-from tests.factories import NODE, NOON, make_advance, make_job, make_outcome, make_run
+from tests.factories import NODE, NOON, make_advance, make_job, make_outcome, make_run, token_of
 
 ONE_MINUTE = timedelta(minutes=1)
 ERROR = RunError("ValueError", "no luck", "")
@@ -53,7 +53,9 @@ def start(store: SqlStore, *runs: Run, at: timedelta = ONE_MINUTE, ended: tuple[
     starts = []
     for run in runs:
         job = store.job(run.job_id)
-        starts.append(WaitingStart(run.id, run.job_id, 0 if job is None else job.version, NODE, NOON + at))
+        starts.append(
+            WaitingStart(run.id, run.job_id, 0 if job is None else job.version, NODE, token_of(run), NOON + at)
+        )
     return {run_id: run.state.value for run_id, run in store.start_waiting(starts, ended=ended).items()}
 
 
@@ -101,7 +103,7 @@ def test_a_run_whose_job_was_edited_or_deleted_or_paused_does_not_start(store: S
     job = added(store, overlap_policy=OverlapPolicy.QUEUE_ALL)
     first, second = claim(store, job), claim(store, job)
     store.finish([make_outcome(first)])
-    stale = WaitingStart(second.id, job.id, stored(store, job).version - 1, NODE, NOON)
+    stale = WaitingStart(second.id, job.id, stored(store, job).version - 1, NODE, uuid4(), NOON)
     assert store.start_waiting([stale]) == {}
 
     current = stored(store, job)
@@ -175,7 +177,7 @@ def test_one_of_two_jobs_takes_the_last_place_of_their_key_whoever_asks(store: S
 
 
 def page(store: SqlStore, job: Job) -> list[Run]:
-    return store.runs_page(job_id=job.id, state=None, before=None, limit=10)
+    return store.views.runs_page(job_id=job.id, state=None, before=None, limit=10)
 
 
 def test_a_retry_is_due_at_its_time_counts_its_attempt_and_is_in_the_way_until_then(store: SqlStore) -> None:

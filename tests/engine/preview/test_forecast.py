@@ -328,7 +328,12 @@ def test_an_unknown_job_has_no_forecast(node: Node) -> None:
 def everything(node: Node) -> tuple[Any, ...]:
     """All that a trace could be left in."""
     store = node.store
-    return store.jobs_page(after=None, limit=100), node.runs(), store.all_calendars(), list(node._agenda._heap.hints())
+    return (
+        store.views.jobs_page(after=None, limit=100),
+        node.runs(),
+        store.views.all_calendars(),
+        list(node._agenda._heap.hints()),
+    )
 
 
 def test_a_dry_run_shows_what_the_request_would_make_and_leaves_no_trace(node: Node) -> None:

@@ -1,0 +1,158 @@
+"""The watcher: a thread that looks at what other nodes have changed, when it is told to and now and then anyway."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from math import inf
+from uuid import UUID
+
+from engine.agenda import Agenda
+from engine.backoff import Backoff
+from engine.gate import StartGate
+from engine.limits import MAX_NEAR_JOBS, MAX_WAITING_RECHECKED, NEAR_SECONDS, WAITING_RECHECK_SECONDS
+from engine.nouns import DueHint, JobStatus
+from engine.pausing import Pausing
+from engine.ports import Clock, Store
+from engine.reading import read_jobs
+from engine.reason_codes import ReasonCode
+from engine.rhythm import Rhythm
+
+
+class Watcher:
+    """A daemon thread around `look`. `wake` may be called from any thread.
+
+    What it finds late does no harm to what is on record (law 1): a claim goes by the row. It is what makes another
+    node's pause, edit or cancellation felt here soon.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        agenda: Agenda,
+        gate: StartGate,
+        pausing: Pausing,
+        end_run: Callable[[UUID, str], None],
+        node: UUID,
+        rhythm: Rhythm,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._agenda = agenda
+        self._gate = gate
+        self._pausing = pausing
+        self._end_run = end_run
+        self._node = node
+        self._interval_seconds = rhythm.look_around_seconds
+        self._window_seconds = rhythm.window_seconds
+        self._condition = threading.Condition()
+        self._is_woken = False
+        self._is_stopping = False
+        self._hints: Iterator[DueHint] = iter(())
+        self._looked_ahead_at = clock.monotonic()
+        self._rechecked_at = clock.monotonic()
+        self._backoff = Backoff(
+            clock=clock,
+            condition=self._condition,
+            is_stopping=lambda: self._is_stopping,
+            failing="watcher failing",
+            over="watcher works again",
+        )
+        self._thread = threading.Thread(target=self._run, name="scheduler-watcher", daemon=True)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def horizon(self, now: datetime) -> datetime | None:
+        """Up to when due times are read; None: to the end of time."""
+        return None if self._window_seconds == inf else now + timedelta(seconds=self._window_seconds)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._looked_ahead_at = self._rechecked_at = self._clock.monotonic()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have it look now: somebody has changed something."""
+        with self._condition:
+            self._is_woken = True
+            self._condition.notify_all()
+
+    def stop(self, timeout_seconds: float) -> None:
+        """End the thread."""
+        with self._condition:
+            self._is_stopping = True
+            self._condition.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_seconds)
+
+    def look(self) -> None:
+        """One turn, after the wait. The body of the loop; raises what the store raises."""
+        self._pausing.follow()
+        for run_id, reason in self._store.runs_to_end(self._node):
+            self._end_run(run_id, reason)
+        self._look_at_claimed()
+        near = self._clock.now() + timedelta(seconds=NEAR_SECONDS)
+        self._agenda.refresh(self._store.due_hints_until(near, limit=MAX_NEAR_JOBS))
+        self._look_ahead()
+        if self._clock.monotonic() - self._rechecked_at >= WAITING_RECHECK_SECONDS:
+            self.recheck_waiting()
+            self._rechecked_at = self._clock.monotonic()
+
+    def recheck_waiting(self) -> None:
+        """Have runs that wait looked at, some at each turn: whoever was to wake one may have died before it could."""
+        hints = list(islice(self._hints, MAX_WAITING_RECHECKED))
+        if len(hints) < MAX_WAITING_RECHECKED:
+            self._hints = iter(self._store.waiting_hints())
+            hints += islice(self._hints, MAX_WAITING_RECHECKED - len(hints))
+        for hint in hints:
+            # One that is waiting by now, and whose last attempt's ticket is still to be taken, is woken by that.
+            if hint.run_id is None or not self._gate.holds(hint.run_id):
+                self._agenda.push(hint)
+
+    def _look_at_claimed(self) -> None:
+        """Keep runs from starting whose job was paused or deleted elsewhere after the claim."""
+        claimed = self._gate.versions()
+        if not claimed:
+            return
+        jobs, unreadable = read_jobs(self._store, list(claimed))
+        for job_id in claimed.keys() - unreadable.keys():
+            job = jobs.get(job_id)
+            if job is None:
+                self._gate.revoke(job_id, reason="the job was deleted before the run started", code=ReasonCode.DELETED)
+            elif job.status is JobStatus.PAUSED:
+                self._gate.revoke(
+                    job_id,
+                    reason="the job was paused before the run started",
+                    code=ReasonCode.PAUSED,
+                    below_version=job.version,
+                )
+
+    def _look_ahead(self) -> None:
+        """Read what is due within the window, twice in its time."""
+        is_time = self._clock.monotonic() - self._looked_ahead_at >= self._window_seconds / 2
+        horizon = self.horizon(self._clock.now())
+        if horizon is not None and is_time:
+            self._agenda.look_ahead(self._store.due_hints_until(horizon), horizon=horizon)
+            self._looked_ahead_at = self._clock.monotonic()
+
+    def _run(self) -> None:
+        while self._await_turn():
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
+                self._backoff.fail(error)
+            else:
+                self._backoff.succeed()
+
+    def _await_turn(self) -> bool:
+        """Wait to be woken, or for the interval; False when the watcher is to end."""
+        with self._condition:
+            if not self._is_stopping and not self._is_woken and not self._backoff.is_pausing:
+                self._clock.wait(self._condition, self._interval_seconds)
+            self._is_woken = False
+            return not self._is_stopping
