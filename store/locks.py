@@ -1,20 +1,18 @@
-"""One scheduler process on one SQLite file: a lock that dies with its process, and waiting for a lock."""
+"""Who may use a database: all nodes of one release together, or one process that migrates it, alone."""
 
-import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from threading import Event, Lock
 from typing import Protocol
+from uuid import UUID
 
 from engine.errors import StoreRefused, StoreUnavailable
+from store.lock_file import LockFile, holder_of, lock_file
 
 POLL_SECONDS = 0.05
-
-# A record lock never conflicts with one of the same process, so the process keeps its own list. It is global because
-# what it stands for is: the locks belong to the process, not to a store.
-_held: set[Path] = set()
-_held_guard = Lock()
+LOOK_SECONDS = 1.0
+"""Longer than another process looks at the lock of a node."""
 
 
 def succeeds_within(seconds: float, attempt: Callable[[], bool]) -> bool:
@@ -28,29 +26,79 @@ def succeeds_within(seconds: float, attempt: Callable[[], bool]) -> bool:
     return attempt()
 
 
-class HeldLock(Protocol):
-    """What makes this process the only scheduler on its database."""
+class DatabaseLock(Protocol):
+    """A store's lock on its database: none at first, then shared or taken alone."""
 
-    def check(self) -> None:
-        """Raise StoreUnavailable if another process could have started meanwhile."""
+    def share(self) -> bool:
+        """Have it together with other nodes; False if someone has it alone. Who has it alone always may."""
         ...
 
-    def release(self) -> None: ...
+    def take(self) -> bool:
+        """Have it alone; False if someone else has it. Not for one who has it."""
+        ...
+
+    def let_go(self) -> None:
+        """Have it no more, for now."""
+        ...
+
+    def holder(self) -> str:
+        """Somebody else who has it, as far as can be found."""
+        ...
+
+    def check(self) -> None:
+        """Raise StoreUnavailable if this process could have lost it, or the database, meanwhile."""
+        ...
+
+    def hold_node(self, node: UUID) -> None:
+        """Show others of this host, where they can see it, that the node lives, until the release or the end."""
+        ...
+
+    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        """Those whose processes are seen to be gone; not being among them says nothing."""
+        ...
+
+    def release(self) -> None:
+        """Let go for good."""
+        ...
 
 
 class FileLock:
-    """A lock file that this process has locked."""
+    """The lock on an SQLite database: `<database>.lock`."""
 
-    def __init__(self, path: Path, descriptor: int, database: Path) -> None:
-        self._path = path
-        self._descriptor = descriptor
+    def __init__(self, database: Path) -> None:
         self._database = database
+        self._path = database.with_name(database.name + ".lock")
+        self._guard = Lock()
+        self._file: LockFile | None = None
+        self._nodes: set[UUID] = set()
         self._opened: os.stat_result | None = None
+
+    def share(self) -> bool:
+        if self._file is not None:
+            self._file.share()
+            return True
+        return self._try(alone=False)
+
+    def take(self) -> bool:
+        return self._try(alone=True)
+
+    def let_go(self) -> None:
+        with self._guard:
+            file, self._file = self._file, None
+            if file is not None:
+                file.leave(self._nodes)
+
+    def release(self) -> None:
+        self.let_go()
+
+    def holder(self) -> str:
+        return f"pid {holder_of(self._path) or 'unknown'}"
 
     def check(self) -> None:
         """The first check, when the store is opened, remembers which file the database is."""
-        if not _is_still(self._path, self._descriptor):
-            raise StoreUnavailable(f"{self._path} was removed, so another scheduler could start: restart this one")
+        with self._guard:
+            if not self._held().is_still_there:
+                raise StoreUnavailable(f"{self._path} was removed, so others do not see this scheduler: restart it")
         try:
             found = self._database.stat()
         except OSError as error:
@@ -60,80 +108,25 @@ class FileLock:
             # Connections go on with the file that they opened, and what they write is gone with the process.
             raise StoreUnavailable(f"{self._database} was replaced while it was in use: restart the scheduler")
 
-    def release(self) -> None:
-        os.close(self._descriptor)
-        _give_back(self._path)
+    def hold_node(self, node: UUID) -> None:
+        with self._guard:
+            file = self._held()
+            if not succeeds_within(LOOK_SECONDS, lambda: file.hold(node)):
+                raise StoreUnavailable(f"another process holds the lock of node {node}")
+            self._nodes.add(node)
 
+    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        with self._guard:
+            return self._held().gone(nodes)
 
-def take_file_lock(database: Path, wait_seconds: float) -> FileLock:
-    """Lock `<database>.lock` for this process; raises StoreRefused if that cannot be had within `wait_seconds`.
+    def _held(self) -> LockFile:
+        if self._file is None:
+            raise StoreUnavailable("the store is closed")
+        return self._file
 
-    A POSIX record lock: the kernel drops it with the process, also after kill -9, and forked children do not have it.
-    Closing any descriptor of the file drops it too, so a process that holds it never opens the file again.
-    """
-    path = database.with_name(database.name + ".lock")
-    if not succeeds_within(wait_seconds, lambda: _reserve(path)):
-        raise _refusal(database, str(os.getpid()))
-    try:
-        return FileLock(path, _locked_descriptor(path, database, wait_seconds), database)
-    except BaseException:
-        _give_back(path)
-        raise
-
-
-def _reserve(path: Path) -> bool:
-    with _held_guard:
-        is_free = path not in _held
-        _held.add(path)
-        return is_free
-
-
-def _give_back(path: Path) -> None:
-    with _held_guard:
-        _held.discard(path)
-
-
-def _locked_descriptor(path: Path, database: Path, wait_seconds: float) -> int:
-    descriptors: list[int] = []
-
-    def attempt() -> bool:
-        descriptor = _try_lock(path)
-        if descriptor is not None:
-            descriptors.append(descriptor)
-        return descriptor is not None
-
-    try:
-        if succeeds_within(wait_seconds, attempt):
-            return descriptors[0]
-    except OSError as error:
-        raise StoreRefused(f"{path} cannot be locked: {error.strerror}") from error
-    raise _refusal(database, path.read_text(errors="replace").strip() or "unknown")
-
-
-def _try_lock(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Someone may have removed the file meanwhile: then the lock is on a file that nobody else will find.
-        if _is_still(path, descriptor):
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-            return descriptor
-    except (BlockingIOError, PermissionError):
-        pass  # the two ways POSIX has to say that another process holds it
-    os.close(descriptor)
-    return None
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _refusal(database: Path, pid: str) -> StoreRefused:
-    return StoreRefused(
-        f"another scheduler process (pid {pid}) is running on {database}; an SQLite database takes one process at a "
-        "time. Stop that one first, or give this one a DATABASE_URL of its own"
-    )
+    def _try(self, *, alone: bool) -> bool:
+        try:
+            self._file = lock_file(self._path, alone=alone)
+        except OSError as error:
+            raise StoreRefused(f"{self._path} cannot be locked: {error.strerror}") from error
+        return self._file is not None

@@ -1,4 +1,4 @@
-"""Opening a database: refuse what cannot work, lock, migrate, and only then open for work."""
+"""Opening a database: refuse what cannot work, migrate while alone with it, and only then open it for work."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,15 +10,18 @@ from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError, ProgrammingError
 
 from engine.errors import StoreRefused
+from store.changes import Changes, ChangeWatch
 from store.failures import failures_translated
-from store.locks import HeldLock
+from store.locks import DatabaseLock, succeeds_within
 from store.postgresql import PostgresqlBackend
-from store.revisions import upgrade
+from store.revisions import newest_revisions, upgrade
 from store.sql_store import SqlStore
 from store.sqlite import SqliteBackend
+from store.transactions import Transactions
+from store.watchdog import Watchdog
 
 LOCK_WAIT_SECONDS = 5.0
-"""How long a start waits for the process before it to stop."""
+"""How long a start waits for a process that does not share the database: to stop, or to have migrated it."""
 
 _SQLITE = {"sqlite", "sqlite+pysqlite"}
 _POSTGRESQL = {"postgresql", "postgresql+psycopg", "postgresql+psycopg2"}
@@ -27,12 +30,21 @@ _POSTGRESQL = {"postgresql", "postgresql+psycopg", "postgresql+psycopg2"}
 class Backend(Protocol):
     """What differs between the databases before the store's verbs can run on them."""
 
-    def refuse_unusable(self) -> None:
-        """Raise StoreRefused if what is there cannot be used; touches nothing."""
+    watchdog: Watchdog
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
         ...
 
-    def take_lock(self, wait_seconds: float) -> HeldLock:
-        """Become the only scheduler on this database; raises StoreRefused if another one is."""
+    @property
+    def lock(self) -> DatabaseLock: ...
+
+    @property
+    def changes(self) -> Changes: ...
+
+    def revisions(self) -> set[str]:
+        """Those that the database is at. Raises StoreRefused if what is there cannot be used; touches nothing."""
         ...
 
     def writing_database(self) -> Engine: ...
@@ -41,38 +53,97 @@ class Backend(Protocol):
 
 
 def open_store(url: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> SqlStore:
-    """Open the database for this process alone, migrated to this release.
+    """Open the database, migrated to this release, together with other nodes of this release.
 
-    Raises StoreRefused if it cannot be used or is in use after `lock_wait_seconds`, StoreUnavailable if it does not
-    answer. Whatever was opened on the way is closed again then.
+    Raises StoreRefused if it cannot be used or if a process that does not share it is there after `lock_wait_seconds`,
+    StoreUnavailable if it does not answer. Whatever was opened on the way is closed again then.
     """
-    backend = _backend(url)
     with ExitStack() as opened, _failures_explained():
-        lock, writing = _prepare(backend, opened, lock_wait_seconds)
-        reading = backend.reading_database()
-        opened.callback(reading.dispose)
-        reading.connect().close()
-        lock.check()
-        return SqlStore(writing, reading, lock=lock, close=opened.pop_all().close)
+        backend = _prepared(url, opened, lock_wait_seconds)
+        transactions = Transactions(
+            _opened(backend.writing_database(), backend, opened),
+            _opened(backend.reading_database(), backend, opened),
+            announce=backend.changes.announce,
+        )
+        backend.lock.check()
+        watch = ChangeWatch(backend.changes)
+        opened.callback(watch.close)
+        return SqlStore(transactions, lock=backend.lock, watch=watch, close=opened.pop_all().close)
 
 
 def migrate_database(url: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> None:
     """Bring the database to this release and let go of it. Raises what open_store raises."""
     with ExitStack() as opened, _failures_explained():
-        _prepare(_backend(url), opened, lock_wait_seconds)
+        _prepared(url, opened, lock_wait_seconds)
 
 
-def _prepare(backend: Backend, opened: ExitStack, lock_wait_seconds: float) -> tuple[HeldLock, Engine]:
-    backend.refuse_unusable()
-    lock = backend.take_lock(lock_wait_seconds)
-    opened.callback(lock.release)
-    # The process that held the lock until now may have been a newer release, and migrated.
-    backend.refuse_unusable()
-    database = backend.writing_database()
+def _prepared(url: str, opened: ExitStack, lock_wait_seconds: float) -> Backend:
+    """At this release, and the lock shared."""
+    backend = _backend(url)
+    backend.watchdog.start()
+    opened.callback(backend.watchdog.stop)
+    # Before the lock, which on SQLite makes a file.
+    backend.revisions()
+    opened.callback(backend.lock.release)
+    entrance = Entrance(backend)
+    if not succeeds_within(lock_wait_seconds, entrance.enter):
+        raise entrance.refusal()
+    return backend
+
+
+class Entrance:
+    """The way to a shared lock on a database of this release; several processes may be on it at once."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._needs_migration = False
+
+    def enter(self) -> bool:
+        """Migrate if that is needed; False if others are in the way, who may be so for a moment only."""
+        lock = self._backend.lock
+        if not lock.share():
+            self._needs_migration = False
+            return False
+        if self._is_current():
+            return True
+        # Whoever else finds it needed lets go as well, and one of all is then alone for long enough.
+        self._needs_migration = True
+        lock.let_go()
+        return lock.take() and self._migrate() and lock.share()
+
+    def refusal(self) -> StoreRefused:
+        """Why it did not succeed."""
+        place, holder = self._backend.place, self._backend.lock.holder()
+        if self._needs_migration:
+            return StoreRefused(
+                f"another scheduler process ({holder}) is running on {place}, which has to be brought to this release "
+                "first. Stop all schedulers on it, then start this one, then the others"
+            )
+        return StoreRefused(
+            f"another scheduler process ({holder}) is running on {place} and does not share it: it is of another "
+            "release, or it is just migrating. Stop that one first, or give this one a DATABASE_URL of its own"
+        )
+
+    def _is_current(self) -> bool:
+        return self._backend.revisions() == newest_revisions()
+
+    def _migrate(self) -> bool:
+        # Another one may have done it before this one was alone.
+        if not self._is_current():
+            database = self._backend.writing_database()
+            try:
+                with database.begin() as connection:
+                    upgrade(connection)
+            finally:
+                database.dispose()
+        return True
+
+
+def _opened(database: Engine, backend: Backend, opened: ExitStack) -> Engine:
     opened.callback(database.dispose)
-    with database.begin() as connection:
-        upgrade(connection)
-    return lock, database
+    backend.watchdog.watch_over(database, pings=database.dialect.name == "postgresql")
+    database.connect().close()
+    return database
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What is known of migrations: the revisions of this code, and bringing a database to the newest."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -15,9 +16,16 @@ VERSION_TABLE = "scheduler_version"
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def known_revisions() -> set[str]:
+@cache
+def known_revisions() -> frozenset[str]:
     """The revisions of a database that this code can use or migrate."""
-    return {script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()}
+    return frozenset(script.revision for script in ScriptDirectory(str(_MIGRATIONS)).walk_revisions())
+
+
+@cache
+def newest_revisions() -> frozenset[str]:
+    """What a database holds that this code can use as it is."""
+    return frozenset(ScriptDirectory(str(_MIGRATIONS)).get_heads())
 
 
 def upgrade(connection: Connection) -> None:

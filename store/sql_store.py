@@ -1,16 +1,14 @@
 """The store: every verb of the engine and every read of the API, each one transaction, from any thread."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import select
 
 from engine.backfills import Backfill, BackfillEnding, BackfillProgress
 from engine.calendars import Calendar
-from engine.errors import StoreUnavailable
 from engine.nodes import Claimant, Load, NodeRecord
 from engine.nouns import (
     Advance,
@@ -40,10 +38,11 @@ from store import (
     run_rows,
     waiting_runs,
 )
-from store.failures import failures_translated
-from store.locks import HeldLock
+from store.changes import ChangeWatch
+from store.database_clock import read_clock
+from store.locks import DatabaseLock
 from store.tables import jobs
-from store.usage import Usage
+from store.transactions import Transactions
 from store.views import Views
 
 HINTS_PER_READ = 5_000
@@ -52,33 +51,43 @@ HINTS_PER_READ = 5_000
 BACKFILLS_PER_READ = 100
 """Backfills whose next runs are read in one transaction, with up to a thousand runs in each."""
 
-CLOSE_SECONDS = 2.0
-"""How long a close waits for verbs that are in progress."""
-
 _ANYTHING = select(jobs.c.version).limit(1)
 
 
 class SqlStore:
-    """Implements engine.ports.Store. Comes from open_store, which has made sure that nobody else writes."""
+    """Implements engine.ports.Store. Comes from open_store, which has made sure of the database."""
 
-    def __init__(self, writing: Engine, reading: Engine, *, lock: HeldLock, close: Callable[[], None]) -> None:
-        self._writing_database = writing
-        self._reading_database = reading
+    def __init__(
+        self, transactions: Transactions, *, lock: DatabaseLock, watch: ChangeWatch, close: Callable[[], None]
+    ) -> None:
+        self._transactions = transactions
+        self._reading, self._writing, self._changing = transactions.reading, transactions.writing, transactions.changing
         self._lock = lock
+        self._watch = watch
         self._close = close
-        self._is_closed = False
-        self._usage = Usage()
-        self.views = Views(self._reading)
+        self.views = Views(transactions.reading)
 
     def close(self) -> None:
         """Let go of the connections and of the lock. Verbs called later raise StoreUnavailable."""
-        self._is_closed = True
-        # A connection that is in use when its pool goes is closed by nobody.
-        self._usage.await_none(CLOSE_SECONDS)
+        self._transactions.close()
         self._close()
 
+    def watch(self, changed: Callable[[], object]) -> None:
+        """Call `changed` from a thread of the store whenever another process may have changed something. Once."""
+        self._watch.start(changed)
+
+    def time(self) -> datetime | None:
+        with self._reading() as connection:
+            return read_clock(connection)
+
+    def hold_node(self, node: UUID) -> None:
+        self._lock.hold_node(node)
+
+    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        return self._lock.gone_nodes(nodes)
+
     def add_job(self, job: Job) -> None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             calendar_rows.require_calendars(connection, job.timing.exclude_calendars)
             job_rows.insert_job(connection, job)
 
@@ -99,7 +108,7 @@ class SqlStore:
         keeps_status: bool = False,
         ended_pause: EndedPause | None = None,
     ) -> bool:
-        with self._writing() as connection:
+        with self._changing() as connection:
             newly_listed = job_rows.newly_listed_calendars(connection, job)
             is_replaced = job_rows.replace_job(connection, job, expected_version, keeps_status=keeps_status)
             # After the version was found right: an old copy of the job may list a calendar that is rightly gone.
@@ -110,7 +119,7 @@ class SqlStore:
             return is_replaced
 
     def delete_job(self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None) -> bool:
-        with self._writing() as connection:
+        with self._changing() as connection:
             version = None if dropping is None else dropping.job_version
             pause = pause_rows.pause_to_keep(connection, job_id, at=at)
             is_deleted = job_rows.delete_job(connection, job_id, at_version=version)
@@ -122,7 +131,7 @@ class SqlStore:
             return is_deleted
 
     def delete_all_jobs(self, *, at: datetime, droppings: Collection[Dropping] = ()) -> list[UUID]:
-        with self._writing() as connection:
+        with self._changing() as connection:
             pause_rows.keep_all_pauses(connection, at=at)
             versions = job_rows.delete_all_jobs(connection)
             backfill_rows.cancel_backfills_of_deleted(connection, None, at=at)
@@ -162,10 +171,6 @@ class SqlStore:
                 return
             after = hints[-1]
 
-    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
-        # No other process has the database open: see the lock.
-        return set(nodes)
-
     def overdue_job_ids(self, *, due_before: datetime, after: UUID | None, limit: int) -> list[UUID]:
         with self._reading() as connection:
             return job_rows.page_of_overdue_ids(connection, due_before, after, limit)
@@ -183,7 +188,7 @@ class SqlStore:
     def add_manual_run(
         self, run: Run, *, ended: Collection[UUID] = (), by: Claimant | None = None, is_forced: bool = False
     ) -> UUID | None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             return claims.add_manual_run(connection, run, ended, by=by, is_forced=is_forced)
 
     def claims_on_record(self, claims_: Mapping[UUID, UUID]) -> set[UUID]:
@@ -204,7 +209,10 @@ class SqlStore:
         # After the commit, not in it: of a run that is claimed, and has to wait, at this very moment, one of two knows:
         # the claim, which then finds room, or this read, which finds the run.
         with self._reading() as connection:
-            return replace(finished, waiting=tuple(waiting_runs.released_hints(connection, freed)))
+            waiting = tuple(waiting_runs.released_hints(connection, freed))
+        if waiting or any(outcome.state is RunState.RETRYING for outcome in outcomes_):
+            self._transactions.announce()
+        return replace(finished, waiting=waiting)
 
     def abandoned_runs(self, *, limit: int) -> list[Run]:
         with self._reading() as connection:
@@ -253,11 +261,11 @@ class SqlStore:
         reason: str,
         code: ReasonCode | None = None,
     ) -> int:
-        with self._writing() as connection:
+        with self._changing() as connection:
             return claims.end_waiting(connection, run_ids, state, at=at, why=reason, code=code)
 
     def ask_to_end(self, run_id: UUID, *, reason: str) -> bool:
-        with self._writing() as connection:
+        with self._changing() as connection:
             return claims.ask_to_end(connection, [run_id], why=reason) == 1
 
     def global_pause(self) -> Pause | None:
@@ -265,11 +273,11 @@ class SqlStore:
             return pause_rows.find_global_pause(connection)
 
     def begin_global_pause(self, pause: Pause) -> None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             pause_rows.begin_global_pause(connection, pause)
 
     def end_global_pause(self, at: datetime) -> None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             pause_rows.end_global_pause(connection, at)
 
     def node_started(self, record: NodeRecord) -> None:
@@ -333,19 +341,19 @@ class SqlStore:
             return calendar_rows.find_calendars(connection, names)
 
     def add_calendar(self, calendar: Calendar) -> None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             calendar_rows.insert_calendar(connection, calendar)
 
     def replace_calendar(self, calendar: Calendar) -> Calendar:
-        with self._writing() as connection:
+        with self._changing() as connection:
             return calendar_rows.replace_calendar(connection, calendar)
 
     def add_calendar_dates(self, name: str, dates: Collection[date], *, updated_at: datetime) -> Calendar:
-        with self._writing() as connection:
+        with self._changing() as connection:
             return calendar_rows.add_dates(connection, name, dates, updated_at)
 
     def delete_calendar(self, name: str) -> None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             calendar_rows.delete_calendar(connection, name)
 
     def job_ids_listing(self, calendar_name: str) -> list[UUID]:
@@ -353,34 +361,16 @@ class SqlStore:
             return [job_id for job_id, _ in calendar_rows.jobs_listing(connection, calendar_name)]
 
     def add_backfill(self, backfill: Backfill, runs: Sequence[Run]) -> None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             backfill_rows.add_backfill(connection, backfill, runs)
 
     def cancel_backfill(
         self, backfill_id: UUID, *, at: datetime, reason: str
     ) -> tuple[BackfillEnding, BackfillProgress]:
-        with self._writing() as connection:
+        with self._changing() as connection:
             return backfill_rows.cancel_backfill(connection, backfill_id, at=at, why=reason)
 
     def check(self) -> None:
         with self._reading() as connection:
             connection.execute(_ANYTHING).all()
         self._lock.check()
-
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with failures_translated(), self._usage.counted(), self._open(self._writing_database).begin() as connection:
-            # Asked again: begin() may have waited for the one connection until after a close.
-            self._open(self._writing_database)
-            yield connection
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        with failures_translated(), self._usage.counted(), self._open(self._reading_database).begin() as connection:
-            yield connection
-
-    def _open(self, database: Engine) -> Engine:
-        # A closed pool would quietly open new connections, without the lock.
-        if self._is_closed:
-            raise StoreUnavailable("the store is closed")
-        return database

@@ -1,18 +1,23 @@
-"""SQLite as DESIGN section 7 wants it: one file, one process, one writer at a time, readers beside it."""
+"""SQLite as DESIGN section 7 wants it: one file of one host, one writer at a time, readers beside it."""
 
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
 
-from store.locks import FileLock, take_file_lock
-from store.sqlite_file import refuse_unusable_file
+from store.locks import FileLock
+from store.sqlite_changes import SqliteChanges
+from store.sqlite_file import revisions_of_file
+from store.watchdog import Watchdog
 
 BUSY_SECONDS = 5.0
 """How long SQLite waits for another program (a backup, a shell) to let go of the file."""
 
 POOL_WAIT_SECONDS = 10.0
 """How long a thread waits for a connection; longer than BUSY_SECONDS, so that the cause is reported, not the queue."""
+
+CALL_SECONDS = 20.0
+"""How long a transaction may take before it is interrupted; no server can freeze here, but a search can be long."""
 
 READERS = 8
 """Connections that read, for requests; more threads of the API wait for one."""
@@ -33,12 +38,13 @@ class SqliteBackend:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.place = str(path)
+        self.watchdog = Watchdog(abort=SqliteConnection.interrupt, seconds=CALL_SECONDS)
+        self.lock = FileLock(path)
+        self.changes = SqliteChanges(path)
 
-    def refuse_unusable(self) -> None:
-        refuse_unusable_file(self.path)
-
-    def take_lock(self, wait_seconds: float) -> FileLock:
-        return take_file_lock(self.path, wait_seconds)
+    def revisions(self) -> set[str]:
+        return revisions_of_file(self.path)
 
     def writing_database(self) -> Engine:
         # One connection: threads queue for it here, in order and with a time-out, not in SQLite's unfair busy loop.

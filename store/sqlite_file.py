@@ -22,14 +22,13 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-def refuse_unusable_file(path: Path) -> None:
-    """Raise StoreRefused, saying what was found and what to do, unless a scheduler can work with the file."""
+def revisions_of_file(path: Path) -> set[str]:
+    """The revisions in the file. Raises StoreRefused, saying what was found and what to do, if it cannot be used."""
     try:
         _refuse_unreachable(path)
         _refuse_network_file_system(path)
         # SQLite takes an empty file for a new database.
-        if _has_content(path):
-            _refuse_foreign_tables(path)
+        return _checked_revisions(path) if _has_content(path) else set()
     except OSError as error:
         raise StoreRefused(f"{path} cannot be used as a database: {error.strerror}") from error
 
@@ -75,13 +74,14 @@ def _unescaped(mount_point: str) -> str:
     return mount_point
 
 
-def _refuse_foreign_tables(path: Path) -> None:
+def _checked_revisions(path: Path) -> set[str]:
     # Only SQLite may open the file: closing a descriptor of our own would drop the locks of a store in this process.
     try:
         tables, revisions = _read(path)
     except sqlite3.DatabaseError as error:
         raise _unreadable(path, error) from error
     refuse_foreign(str(path), tables=tables, revisions=revisions)
+    return revisions
 
 
 def _read(path: Path) -> tuple[set[str], set[str]]:
@@ -89,11 +89,15 @@ def _read(path: Path) -> tuple[set[str], set[str]]:
         options = _options_that_leave_no_trace(path)
         try:
             with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro{options}", uri=True)) as connection:
-                return _tables(connection), _revisions(connection)
+                found = _tables(connection), _revisions(connection)
         except sqlite3.DatabaseError:
-            # A process that stops takes its log with it: just now, if the look at the files says something else.
             if options == _options_that_leave_no_trace(path):
                 raise
+        else:
+            if options == _options_that_leave_no_trace(path):
+                return found
+        # A process that stops takes its log with it, and one that starts brings one: just now, as the files look
+        # different, so that what was read may be half of this and half of that.
 
 
 def _options_that_leave_no_trace(path: Path) -> str:

@@ -29,7 +29,7 @@ from tests.fakes import NOON, REAL_SECONDS, ManualClock
 
 @pytest.fixture
 def service(app: FastAPI, store: SqlStore) -> Service:
-    run_logs.create(store._writing_database, checkfirst=True)
+    run_logs.create(store._transactions.writing_database, checkfirst=True)
     service: Service = app.state.service
     return service
 
@@ -491,10 +491,10 @@ def test_a_database_that_does_not_answer_ends_no_stream(
 
     async def script() -> None:
         async with following(app, run_id) as client:
-            store._is_closed = True
+            store._transactions._is_closed = True
             live.remove(run_id)
             assert await client.events(1) == [("comment", "keep-alive")]
-            store._is_closed = False
+            store._transactions._is_closed = False
             end(store, run_id, printed("hello"))
             events = [event for event in await client.rest() if event[0] != "comment"]
             assert events == [("line", "hello"), ("end", RunState.SUCCEEDED)]

@@ -389,7 +389,7 @@ def test_a_calendar_that_cannot_be_read_holds_only_the_jobs_that_list_it(
 ) -> None:
     held = node.add(interval_seconds=10.0, exclude_calendars=("weekend",))
     other = node.add(interval_seconds=10.0)
-    with chaos.real._writing_database.begin() as connection:
+    with chaos.real._transactions.writing_database.begin() as connection:
         connection.execute(text("UPDATE calendars SET dates = :dates"), {"dates": dates})
 
     with capture_logs() as lines:
@@ -404,7 +404,7 @@ def test_a_calendar_that_cannot_be_read_holds_only_the_jobs_that_list_it(
 
 def test_a_job_whose_list_of_calendars_cannot_be_read_holds_no_other(node: Node, chaos: Interference) -> None:
     held, other = node.add(interval_seconds=10.0), node.add(interval_seconds=10.0)
-    with chaos.real._writing_database.begin() as connection:
+    with chaos.real._transactions.writing_database.begin() as connection:
         change = text("UPDATE jobs SET exclude_calendars = :listed WHERE id = :id")
         connection.execute(change, {"listed": '[["off"]]', "id": held.id.hex})
 
@@ -416,7 +416,7 @@ def test_a_job_whose_list_of_calendars_cannot_be_read_holds_no_other(node: Node,
 
 def test_a_job_whose_calendar_was_deleted_by_hand_can_be_changed_and_paused(node: Node, chaos: Interference) -> None:
     job = node.add(cron_expression="0 9 * * *", exclude_calendars=("weekend",))
-    with chaos.real._writing_database.begin() as connection:
+    with chaos.real._transactions.writing_database.begin() as connection:
         connection.execute(text("DELETE FROM calendars"))
 
     assert node.scheduler.change_job(job.id, JobChange(name="another")).name == "another"
@@ -431,7 +431,7 @@ def test_a_job_that_cannot_be_looked_up_again_does_not_keep_the_others_from_a_ch
     moving = node.add(
         cron_expression="0 9 * * 6", exclude_calendars=("weekend",), on_excluded=OnExcluded.NEXT_BUSINESS_DAY
     )
-    with chaos.real._writing_database.begin() as connection:
+    with chaos.real._transactions.writing_database.begin() as connection:
         connection.execute(text("UPDATE jobs SET timezone = 'Nowhere/Land' WHERE id = :id"), {"id": odd.id.hex})
     node.advance((SATURDAY - NOON).total_seconds())
 

@@ -954,20 +954,20 @@ def test_a_stop_while_the_store_is_away_ends_and_the_next_start_sets_it_right(ch
 def test_a_verb_that_meets_the_close_of_the_store_does_not_write_without_the_lock(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/closing.db"
     store = open_store(url)
-    opened = store._open
+    opened = store._transactions._open
 
     def close_meanwhile(database: Any) -> Any:
         found = opened(database)
         store.close()
         return found
 
-    store._open = close_meanwhile  # type: ignore[method-assign]  # in between
+    store._transactions._open = close_meanwhile  # type: ignore[method-assign]  # in between
     job = make_job()
     try:
         with pytest.raises(StoreUnavailable):
             store.add_job(job)
     finally:
-        store._writing_database.dispose()
+        store._transactions.writing_database.dispose()
     later = open_store(url)
     assert later.job(job.id) is None
     later.close()

@@ -288,7 +288,7 @@ def check_whole_seconds(judge: Judge) -> None:
 def store(tmp_path: Path) -> Iterator[SqlStore]:
     """On disk, but not waiting for the disk: nothing here pulls the plug."""
     opened = open_new_store(tmp_path)
-    with opened._writing_database.connect() as connection:
+    with opened._transactions.writing_database.connect() as connection:
         connection.connection.execute("PRAGMA synchronous=OFF")
     yield opened
     opened.close()

@@ -65,9 +65,9 @@ def test_sqlite_readers_see_one_state_throughout_a_transaction(sqlite: tuple[Eng
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("statement_timeout", "30s"),
+        ("statement_timeout", "8s"),
         ("lock_timeout", "5s"),
-        ("idle_in_transaction_session_timeout", "30s"),
+        ("idle_in_transaction_session_timeout", "8s"),
         ("TimeZone", "UTC"),
         ("transaction_isolation", "read committed"),
     ],

@@ -1,44 +1,98 @@
-"""One scheduler process on one database, whatever becomes of the others."""
+"""Nodes share a database, and a migration is alone with it, whatever becomes of the processes."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 
 from engine.errors import StoreRefused, StoreUnavailable
 from store import SqlStore, migrate_database, open_store
-from tests.factories import make_job
+from store.locks import DatabaseLock, FileLock, succeeds_within
+from store.opening import _backend
+from store.revisions import upgrade
+from tests.factories import NOON, make_job
 
 OPEN_AND_WAIT = """
 import sys
 from store import open_store
 store = open_store(sys.argv[1])
-print("open", flush=True)
+print("there", flush=True)
 sys.stdin.read()
 store.close()
+"""
+SHARE_AND_WAIT = """
+import sys
+from tests.store.test_locks import lock_of
+lock = lock_of(sys.argv[1])
+assert lock.share()
+print("there", flush=True)
+sys.stdin.read()
+"""
+TAKE_FILE_AND_WAIT = """
+import fcntl, os, sys
+from sqlalchemy import make_url
+file = open(make_url(sys.argv[1]).database + ".lock", "r+")
+fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+file.write(str(os.getpid()))
+print("there", flush=True)
+sys.stdin.read()
+"""
+TAKE_SCHEMA_AND_WAIT = """
+import os, sys
+from sqlalchemy import create_engine, text
+arguments = {"application_name": f"scheduler pid {os.getpid()}"}
+connection = create_engine(sys.argv[1], isolation_level="AUTOCOMMIT", connect_args=arguments).connect()
+assert connection.scalar(text("SELECT pg_try_advisory_lock(1396918340, hashtext(current_schema()))"))
+print("there", flush=True)
+sys.stdin.read()
+"""
+OPEN_AT_ONCE = """
+import sys
+import store.opening
+migrations = []
+upgrade = store.opening.upgrade
+store.opening.upgrade = lambda connection: (migrations.append(1), upgrade(connection))
+print("ready", flush=True)
+sys.stdin.readline()
+opened = store.opening.open_store(sys.argv[1])
+print("opened", len(migrations), flush=True)
+sys.stdin.read()
+opened.close()
 """
 ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def another_process(url: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that has the database open until its input ends."""
-    command = [sys.executable, "-c", OPEN_AND_WAIT, url]
+def waiting_process(script: str, url: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that has got where it wanted, and stays there until its input ends."""
+    command = [sys.executable, "-c", script, url]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == b"open\n"
         try:
+            assert process.stdout.readline() == b"there\n"
             yield process
         finally:
             process.kill()
+
+
+def another_process(url: str) -> AbstractContextManager["subprocess.Popen[bytes]"]:
+    """A process that has the database open."""
+    return waiting_process(OPEN_AND_WAIT, url)
+
+
+def lock_of(url: str) -> DatabaseLock:
+    """A lock on the database, as a store has one."""
+    return _backend(url).lock
 
 
 @pytest.fixture
@@ -49,59 +103,142 @@ def first(url: str) -> Iterator[SqlStore]:
     store.close()
 
 
-def test_a_second_store_in_the_same_process_is_refused_and_leaves_the_first_alone(url: str, first: SqlStore) -> None:
-    for start in (open_store, migrate_database, open_store):
-        with pytest.raises(StoreRefused, match=rf"another scheduler process \(.*pid {os.getpid()}\) is running on"):
+def take_and_wait(url: str) -> str:
+    """What an earlier release is to others: a process that has the lock alone."""
+    return TAKE_FILE_AND_WAIT if url.startswith("sqlite") else TAKE_SCHEMA_AND_WAIT
+
+
+def set_back(url: str) -> None:
+    """Have the database look as if it had to be migrated."""
+    store = open_store(url)
+    with store._writing() as connection:
+        connection.execute(text("UPDATE scheduler_version SET version_num = '0001'"))
+    store.close()
+
+
+def test_stores_of_one_process_and_of_others_share_a_database(url: str, first: SqlStore) -> None:
+    job = make_job()
+    first.add_job(job)
+    with another_process(url):
+        second = open_store(url, lock_wait_seconds=0)
+        assert second.job(job.id) == job
+        second.close()
+        migrate_database(url, lock_wait_seconds=0)
+        first.check()
+        assert first.delete_all_jobs(at=NOON) == [job.id]
+
+
+def test_a_migration_is_refused_while_another_process_runs(url: str) -> None:
+    set_back(url)
+    with waiting_process(SHARE_AND_WAIT, url) as process:
+        for start in (open_store, migrate_database):
+            with pytest.raises(StoreRefused, match=rf"\(.*pid {process.pid}\) is running on .*Stop all schedulers"):
+                start(url, lock_wait_seconds=0.1)
+
+
+def test_a_migration_is_refused_while_this_process_has_a_store(url: str, first: SqlStore) -> None:
+    with first._writing() as connection:
+        connection.execute(text("UPDATE scheduler_version SET version_num = '0001'"))
+    for start in (open_store, migrate_database):
+        with pytest.raises(StoreRefused, match=rf"\(.*pid {os.getpid()}\) is running on .*Stop all schedulers"):
             start(url, lock_wait_seconds=0)
     first.check()
     first.add_job(make_job())
 
 
-def test_a_second_process_is_refused_and_told_which_is_the_first(url: str) -> None:
-    with another_process(url) as process, pytest.raises(StoreRefused, match=rf"\(.*pid {process.pid}\) is running on"):
-        open_store(url, lock_wait_seconds=0.1)
+def test_an_earlier_release_that_runs_is_not_joined(url: str) -> None:
+    open_store(url).close()
+    with waiting_process(take_and_wait(url), url) as process:
+        for start in (open_store, migrate_database):
+            with pytest.raises(StoreRefused, match=rf"\(.*pid {process.pid}\) .* does not share it"):
+                start(url, lock_wait_seconds=0.1)
 
 
-def test_a_refused_process_does_not_take_the_lock_from_the_first(url: str, first: SqlStore) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from store import open_store; open_store(sys.argv[1], lock_wait_seconds=0)",
-    ]
-    for _ in range(2):
-        refused = subprocess.run([*command, url], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert f"pid {os.getpid()}) is running on" in refused.stderr
+def test_an_earlier_release_cannot_start_beside_this_one(url: str, first: SqlStore) -> None:
+    command = [sys.executable, "-c", take_and_wait(url), url]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ("BlockingIOError" if url.startswith("sqlite") else "AssertionError") in refused.stderr
     first.check()
 
 
-def test_the_lock_is_free_once_its_process_was_killed(url: str) -> None:
+def test_an_earlier_release_reads_in_the_lock_file_whom_it_met(sqlite_path: Path, sqlite_url: str) -> None:
+    store = open_store(sqlite_url)
+    assert sqlite_path.with_name(sqlite_path.name + ".lock").read_text().strip() == str(os.getpid())
+    store.close()
+
+
+def test_the_database_can_be_had_alone_once_its_process_was_killed(url: str) -> None:
     with another_process(url) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
-        open_store(url).close()
+        lock = lock_of(url)
+        assert succeeds_within(5, lock.take)
+        lock.release()
 
 
-def test_the_lock_is_free_once_the_store_was_closed(url: str) -> None:
-    for _ in range(2):
-        store = open_store(url, lock_wait_seconds=0)
+def test_the_database_can_be_had_alone_once_every_store_was_closed(url: str) -> None:
+    stores = [open_store(url) for _ in range(2)]
+    lock = lock_of(url)
+    for store in stores:
+        assert not lock.take()
         store.close()
         store.close()
+    assert succeeds_within(5, lock.take)
+    assert not lock_of(url).share()
+    assert lock.share()
+    open_store(url, lock_wait_seconds=0).close()
+    lock.release()
 
 
-def test_a_start_waits_for_the_process_before_it_to_stop(url: str) -> None:
-    first = open_store(url)
+def test_a_start_waits_for_a_process_that_does_not_share_to_stop(url: str) -> None:
+    open_store(url).close()
+    lock = lock_of(url)
+    assert lock.take()
     with ThreadPoolExecutor(1) as pool:
         second = pool.submit(open_store, url, lock_wait_seconds=30)
-        first.close()
+        lock.release()
         second.result().close()
 
 
+def test_four_processes_that_start_at_once_migrate_once(url: str) -> None:
+    command = [sys.executable, "-c", OPEN_AT_ONCE, url]
+    processes = [
+        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    ends = [process.communicate()[0] for process in processes]
+    assert sorted(ends) == ["opened 0\n"] * 3 + ["opened 1\n"]
+
+
+def test_stores_that_are_opened_at_once_in_one_process_migrate_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrations = []
+
+    def counting(connection: Connection) -> None:
+        migrations.append(1)
+        upgrade(connection)
+
+    monkeypatch.setattr("store.opening.upgrade", counting)
+    with ThreadPoolExecutor(4) as pool:
+        stores = [opening.result() for opening in [pool.submit(open_store, url) for _ in range(4)]]
+    assert len(migrations) == 1
+    for store in stores:
+        store.check()
+        store.close()
+
+
 def test_two_names_of_one_file_are_one_database(sqlite_path: Path, tmp_path: Path) -> None:
-    store = open_store(f"sqlite:///{sqlite_path}")
+    lock = FileLock(sqlite_path)
+    assert lock.take()
     (tmp_path / "link.db").symlink_to(sqlite_path)
     with pytest.raises(StoreRefused, match="another scheduler process"):
         open_store(f"sqlite:///{tmp_path}/link.db", lock_wait_seconds=0)
-    store.close()
+    lock.release()
 
 
 def test_two_files_are_two_databases(tmp_path: Path) -> None:
@@ -130,7 +267,10 @@ def test_a_removed_lock_file_is_noticed(sqlite_path: Path, sqlite_url: str) -> N
     sqlite_path.with_name(sqlite_path.name + ".lock").unlink()
     with pytest.raises(StoreUnavailable, match="was removed"):
         store.check()
+    with pytest.raises(StoreRefused, match="was removed while this process used it"):
+        open_store(sqlite_url)
     store.close()
+    open_store(sqlite_url).close()
 
 
 def end_connections(url: str) -> None:
@@ -151,8 +291,7 @@ def test_a_store_takes_its_lock_again_after_its_connections_were_cut(postgres_ur
     store = open_store(url)
     end_connections(url)
     store.check()
-    with pytest.raises(StoreRefused):
-        open_store(url, lock_wait_seconds=0)
+    assert not lock_of(postgres_url).take()
     store.close()
 
 
@@ -161,16 +300,34 @@ def test_a_check_that_comes_after_a_close_does_not_take_the_lock_again(postgres_
     first.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         first._lock.check()
-    open_store(postgres_url, lock_wait_seconds=0).close()
+    lock = lock_of(postgres_url)
+    assert succeeds_within(5, lock.take)
+    lock.release()
 
 
-def test_a_store_whose_lock_another_took_meanwhile_says_so(postgres_url: str) -> None:
-    first = open_store(postgres_url)
+def test_a_store_whose_database_another_took_for_itself_meanwhile_says_so(postgres_url: str) -> None:
+    store = open_store(postgres_url)
     end_connections(postgres_url)
-    second = open_store(postgres_url)
+    lock = lock_of(postgres_url)
+    assert lock.take()
     for _ in range(2):
         with pytest.raises(StoreUnavailable, match="another scheduler process took over"):
-            first.check()
-    first.close()
-    second.check()
-    second.close()
+            store.check()
+    lock.release()
+    store.check()
+    store.close()
+
+
+def test_a_store_whose_database_is_of_another_release_after_a_cut_says_so(postgres_url: str) -> None:
+    store = open_store(postgres_url)
+    with store._writing() as connection:
+        connection.execute(text("UPDATE scheduler_version SET version_num = '9001'"))
+    store.check()
+    end_connections(postgres_url)
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="brought to another release meanwhile"):
+            store.check()
+    lock = lock_of(postgres_url)
+    assert succeeds_within(5, lock.take)
+    lock.release()
+    store.close()

@@ -26,7 +26,7 @@ LOGGED = LogLine(
 
 @pytest.fixture(autouse=True)
 def table(store: SqlStore) -> None:
-    run_logs.create(store._writing_database, checkfirst=True)
+    run_logs.create(store._transactions.writing_database, checkfirst=True)
     with store._writing() as connection:
         connection.execute(delete(run_logs))
 

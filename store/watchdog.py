@@ -1,0 +1,136 @@
+"""A deadline for whatever is asked of a database: a call that is in it for too long is made to fail.
+
+Behind the time-outs of driver and server, which a frozen server or a silent cut of the network does not keep.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Event, Lock, Thread
+from typing import Any
+
+import structlog
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import InvalidatePoolError
+
+TICK_SECONDS = 0.5
+PING_SECONDS = 3.0
+"""How long a connection from the pool may take to show that it is still there."""
+
+log = structlog.get_logger("scheduler.store")
+
+
+class Watchdog:
+    """Watches connections for as long as each is in use. For any thread.
+
+    `abort` is called with a driver's connection, from the watchdog's thread, and has to make the call on it fail that
+    another thread is in; after `seconds`, and again with each tick until that one gives up.
+    """
+
+    def __init__(self, *, abort: Callable[[Any], None], seconds: float) -> None:
+        self._abort = abort
+        self._seconds = seconds
+        self._calls: dict[object, _Call] = {}
+        self._guard = Lock()
+        self._stopped = Event()
+
+    def start(self) -> None:
+        """Begin to watch what is and will be in use."""
+        Thread(target=self._run, name="scheduler-watchdog", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+
+    def watch_over(self, database: Engine, *, pings: bool = False) -> None:
+        """Watch what the pool gives out, from the first word to a new connection until it is back.
+
+        Pings a connection that has been in the pool before, as `pool_pre_ping` would, but that one may hang.
+        """
+
+        def check_out(connection: Any, record: Any, _proxy: object) -> None:
+            if pings and not record.info.pop("is_new", False):
+                self._ping(database, connection, record)
+            self._begin(record, connection, self._seconds)
+
+        def mark_new(_connection: Any, record: Any) -> None:
+            record.info["is_new"] = True
+
+        self._watch_connecting(database)
+        event.listen(database, "connect", mark_new)
+        event.listen(database, "checkout", check_out)
+        event.listen(database, "checkin", lambda _connection, record: self._end(record))
+
+    def watch_connecting(self, database: Engine) -> None:
+        """Watch new connections until they are given out; for those that are then kept."""
+        self._watch_connecting(database)
+        event.listen(database, "checkout", lambda _connection, record, _proxy: self._end(record))
+
+    @contextmanager
+    def watching(self, connection: Any, seconds: float | None = None) -> Iterator[None]:
+        """Watch a driver's connection while in here."""
+        key = object()
+        self._begin(key, connection, seconds or self._seconds)
+        try:
+            yield
+        finally:
+            self._end(key)
+
+    def tick(self) -> None:
+        """Let TICK_SECONDS pass."""
+        with self._guard:
+            overdue = {key: call for key, call in self._calls.items() if call.is_overdue_at_tick()}
+            for key, call in overdue.items():
+                self._give_up(key, call)
+        for call in overdue.values():
+            if call.seconds_left > -TICK_SECONDS:
+                log.warning("database call given up", seconds=call.seconds)
+
+    def _watch_connecting(self, database: Engine) -> None:
+        # Before all other listeners, which ask the server for this and that.
+        event.listen(
+            database,
+            "connect",
+            lambda connection, record: self._begin(record, connection, self._seconds),
+            insert=True,
+        )
+
+    def _ping(self, database: Engine, connection: Any, record: object) -> None:
+        self._begin(record, connection, PING_SECONDS)
+        try:
+            database.dialect.do_ping(connection)
+        except database.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError(str(error)) from error
+
+    def _begin(self, key: object, connection: Any, seconds: float) -> None:
+        with self._guard:
+            self._calls[key] = _Call(connection, seconds)
+
+    def _end(self, key: object) -> None:
+        with self._guard:
+            self._calls.pop(key, None)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(TICK_SECONDS):
+            self.tick()
+
+    def _give_up(self, key: object, call: "_Call") -> None:
+        # Under the guard: the connection must not be in another's hands meanwhile.
+        if call.seconds_left < -self._seconds:
+            del self._calls[key]  # a connection that failed before it was given out: nobody takes it back
+        # One that was closed meanwhile: each driver has an error of its own for that.
+        with suppress(Exception):
+            self._abort(call.connection)
+
+
+class _Call:
+    """A connection in use, and the time that it still has. Counted in ticks: the store has no clock (law 8)."""
+
+    __slots__ = ("connection", "seconds", "seconds_left")
+
+    def __init__(self, connection: Any, seconds: float) -> None:
+        self.connection = connection
+        self.seconds = self.seconds_left = seconds
+
+    def is_overdue_at_tick(self) -> bool:
+        self.seconds_left -= TICK_SECONDS
+        return self.seconds_left <= 0
