@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from engine.errors import StoreUnavailable
 from store.failures import failures_translated
 from store.revisions import VERSION_TABLE, newest_revisions
-from store.watchdog import Watchdog
+from store.watchdog import PING_SECONDS, Watchdog
 
 # Earlier releases take the same lock, and always alone.
 _LOCK_CLASS = int.from_bytes(b"SCHD")
@@ -58,7 +58,7 @@ class AdvisoryLock:
 
     def holder(self) -> str:
         with self._guard:
-            name = self._connection.scalar(_HOLDER) if self._connection is not None else None
+            name = self._connection and self._connection.scalar(_HOLDER)
         return name or "unknown"
 
     def check(self) -> None:
@@ -103,10 +103,10 @@ class AdvisoryLock:
                 raise StoreUnavailable("the database was brought to another release meanwhile: restart the scheduler")
             failed.pop_all()
 
-    def _says_yes(self, question: TextClause) -> bool:
+    def _says_yes(self, question: TextClause, within: float | None = None) -> bool:
         if self._connection is None:
             self._connection = self._database.connect()
-        with self._watchdog.watching(self._connection.connection.dbapi_connection):
+        with self._watchdog.watching(self._connection.connection.dbapi_connection, within):
             return bool(self._connection.scalar(question))
 
     def _revisions(self) -> set[str]:
@@ -114,7 +114,7 @@ class AdvisoryLock:
 
     def _is_alive(self) -> bool:
         try:
-            return self._connection is not None and self._says_yes(_ALIVE)
+            return self._connection is not None and self._says_yes(_ALIVE, PING_SECONDS)
         except DBAPIError:
             return False
 

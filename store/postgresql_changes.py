@@ -44,10 +44,10 @@ class PostgresqlChanges:
             with self._watchdog.watching(driver):
                 channel = connection.scalar(_NAME)
                 connection.exec_driver_sql(f'LISTEN "{channel}"')
+            heard()
             # Readiness says what is wrong, if anything is.
             with suppress(StoreUnavailable):
                 self._reconnected()
-            heard()
             self._listen(driver, waker, heard)
 
     def stop(self) -> None:

@@ -36,11 +36,11 @@ class PostgresServer:
     """A running server, reached through its socket."""
 
     def __init__(self, socket_folder: Path) -> None:
-        self._socket_folder = socket_folder
+        self.socket_folder = socket_folder
 
     def url(self, database: str, *, schema: str = "public") -> str:
         options = f"-csearch_path%3D{schema}"
-        return f"postgresql+psycopg://{_SUPERUSER}@/{database}?host={self._socket_folder}&options={options}"
+        return f"postgresql+psycopg://{_SUPERUSER}@/{database}?host={self.socket_folder}&options={options}"
 
     def execute(self, statement: str) -> None:
         """Run one statement outside any transaction, as CREATE DATABASE wants it."""
@@ -54,7 +54,7 @@ class PostgresServer:
         return False
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(host=str(self._socket_folder), user=_SUPERUSER, dbname="postgres", autocommit=True)
+        return psycopg.connect(host=str(self.socket_folder), user=_SUPERUSER, dbname="postgres", autocommit=True)
 
 
 @contextmanager
