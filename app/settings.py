@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="sqlite:///./scheduler.db",
         repr=False,
-        description="sqlite:///FILE, or postgresql+psycopg2://, postgresql+psycopg:// or postgresql:// "
+        description="sqlite:///FILE, or postgresql:// (psycopg 3), postgresql+psycopg:// or postgresql+psycopg2:// "
         "with USER:PASSWORD@HOST:PORT/DATABASE",
     )
     log_level: Annotated[Level, BeforeValidator(_upper)] = Field(
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         if self.env == "production" and self.database_url.startswith("sqlite"):
             raise ValueError(
                 "ENV=production needs a PostgreSQL server, but DATABASE_URL is not set or names SQLite: "
-                "set DATABASE_URL to postgresql+psycopg2://USER:PASSWORD@HOST:PORT/DATABASE, or ENV to development"
+                "set DATABASE_URL to postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or ENV to development"
             )
         return self
 

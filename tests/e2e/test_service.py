@@ -1,5 +1,7 @@
 """Real processes in real time, with generous bounds: what only a whole service can show."""
 
+import fcntl
+import os
 import signal
 import threading
 from datetime import datetime, timedelta
@@ -103,17 +105,26 @@ def test_after_kill_9_nothing_is_doubled_the_interrupted_are_lost_and_the_missed
         assert_started_at_most_once(folder, job_id)
 
 
-def test_a_second_process_on_the_same_file_refuses_clearly(folder: Path) -> None:
-    with running_service(folder) as service:
+def test_two_processes_on_the_same_file_are_both_in_service(folder: Path) -> None:
+    with running_service(folder) as first, running_service(folder) as second:
+        healths = [service.get("/healthz")["status"] for service in (first, second)]
+
+    assert healths == ["ok", "ok"]
+
+
+def test_a_process_that_finds_an_earlier_release_running_refuses_clearly(folder: Path) -> None:
+    with running_service(folder):
+        pass
+    # What an earlier release has: the whole of the lock file.
+    with (folder / "scheduler.db.lock").open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
         second = Service(folder)
         code = second.await_end()
-        still = service.get("/healthz")
 
     assert code != 0
     (line,) = [line for line in second.lines if "another scheduler" in line["event"]]
-    assert f"pid {service.process.pid}" in line["event"]
+    assert f"pid {os.getpid()}" in line["event"]
     assert "Traceback" not in line["event"]
-    assert still["status"] == "ok"
 
 
 def test_sigterm_ends_the_process_though_a_function_never_returns(folder: Path) -> None:

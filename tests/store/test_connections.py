@@ -67,6 +67,7 @@ def test_sqlite_readers_see_one_state_throughout_a_transaction(sqlite: tuple[Eng
     [
         ("statement_timeout", "8s"),
         ("lock_timeout", "5s"),
+        ("tcp_keepalives_idle", "0"),  # a socket of this host has none
         ("idle_in_transaction_session_timeout", "8s"),
         ("TimeZone", "UTC"),
         ("transaction_isolation", "read committed"),
@@ -75,6 +76,11 @@ def test_sqlite_readers_see_one_state_throughout_a_transaction(sqlite: tuple[Eng
 def test_postgresql_connections_have_their_settings(postgresql: Engine, setting: str, expected: str) -> None:
     with postgresql.connect() as connection:
         assert connection.execute(text(f"SHOW {setting}")).scalar() == expected
+
+
+def test_postgresql_means_psycopg_3(postgres_url: str) -> None:
+    backend = PostgresqlBackend(make_url(postgres_url.replace("+psycopg:", ":")))
+    assert backend.writing_database().driver == "psycopg"
 
 
 def test_what_the_url_says_itself_wins(postgres_url: str) -> None:
