@@ -10,6 +10,7 @@ from api import (
     calendar_routes,
     job_routes,
     log_routes,
+    node_routes,
     pause_routes,
     run_routes,
     schedule_routes,
@@ -50,6 +51,7 @@ def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fa
         log_routes,
         why_routes,
         backfill_routes,
+        node_routes,
         service_routes,
     ):
         app.include_router(module.router)

@@ -1,19 +1,24 @@
 """One process of the service: opens, starts, stops and closes the parts in their order."""
 
 import atexit
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from socket import gethostname
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.application import attach_service
+from app import VERSION
 from app.exit_guard import ExitGuard
 from app.forks import let_go_in_children
 from app.settings import Settings
-from engine.clock import SystemClock
+from engine.clock import DatabaseClock, SystemClock
+from engine.nodes import Presence
+from engine.ports import Clock
 from engine.requests import Capacity
 from engine.retention import HistoryLimits
 from engine.scheduler import Scheduler
@@ -66,12 +71,13 @@ class Deployment:
             if self._scheduler is not None:
                 return
             self._store = open_store(self._settings.database_url)
+            clock = DatabaseClock(SystemClock())
             try:
-                scheduler = self._started_scheduler(self._store)
+                scheduler = self._started_scheduler(self._store, clock)
             except BaseException:
                 self._store.close()
                 raise
-            attach_service(app, scheduler=scheduler, store=self._store.views)
+            attach_service(app, scheduler=scheduler, store=self._store.views, clock=clock)
             self._scheduler = scheduler
 
     def start_without_lifespan(self, app: FastAPI) -> None:
@@ -97,11 +103,11 @@ class Deployment:
         self._flush_logs()
         self._exit_guard.stop_is_complete()
 
-    def _started_scheduler(self, store: SqlStore) -> Scheduler:
+    def _started_scheduler(self, store: SqlStore, clock: Clock) -> Scheduler:
         scheduler = Scheduler(
             store=store,
             functions=self._functions,
-            clock=SystemClock(),
+            clock=clock,
             capacity=Capacity(
                 threads=self._settings.pool_size,
                 processes=self._settings.process_pool_size,
@@ -109,8 +115,11 @@ class Deployment:
                 process_memory_bytes=self._settings.process_memory_bytes,
             ),
             history=HistoryLimits(self._settings.history_days, self._settings.history_runs_per_job),
+            presence=Presence(version=VERSION, host=gethostname(), process_id=os.getpid()),
         )
+        store.hold_node(scheduler.node)
         scheduler.start()
+        store.watch(scheduler.changed)
         return scheduler
 
 

@@ -79,6 +79,7 @@ class Heartbeat:
 
         Raises StoreUnavailable.
         """
+        self._clock.adjust(self._store.time)
         begun = self._clock.monotonic()
         self._store.node_started(self._record())
         self._gate.trust(begun)
@@ -99,6 +100,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         """One turn, after the wait. The body of the loop; raises what the store raises."""
+        self._clock.adjust(self._store.time)
         begun = self._clock.monotonic()
         if self._store.node_seen(self._node, self._clock.now(), self._load()):
             self._gate.trust(begun)

@@ -48,6 +48,10 @@ class Clock(Protocol):
         """Wait on `condition`, which the caller holds, for a notification or for `seconds` (capped)."""
         ...
 
+    def adjust(self, ask: Callable[[], datetime | None]) -> None:
+        """Go by the clock that `ask` reads, where that is another one than this machine's; raises what it raises."""
+        ...
+
 
 class Store(Protocol):
     """The memory of the engine."""
@@ -237,6 +241,10 @@ class Store(Protocol):
 
     def lose_node(self, node: UUID, *, beats: int, at: datetime) -> bool:
         """Declare a live node lost, if it has not moved since it was seen with so many beats; says whether it did."""
+        ...
+
+    def time(self) -> datetime | None:
+        """The instant of the database's clock, if all nodes are to go by that; None if they share a machine's."""
         ...
 
     def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:

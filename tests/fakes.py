@@ -1,6 +1,7 @@
 """The one fake of the tests: time. `ManualClock` drives the engine's real threads; `Node` is an engine to drive."""
 
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -62,6 +63,9 @@ class ManualClock:
         condition.wait()
         with self._changed:
             self._sleepers.discard(sleeper)
+
+    def adjust(self, ask: Callable[[], datetime | None]) -> None:
+        """Only a test sets this one."""
 
     def step_wall(self, seconds: float) -> None:
         """Set the wall clock without any time passing, as an operator or NTP does."""
