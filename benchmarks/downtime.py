@@ -19,6 +19,7 @@ import statistics
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -79,6 +80,9 @@ class StandingClock:
 
     def monotonic(self) -> float:
         return 0.0
+
+    def adjust(self, ask: Callable[[], datetime | None]) -> None:
+        """Only the benchmark sets this one."""
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
         condition.wait(seconds)
