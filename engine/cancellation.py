@@ -8,7 +8,7 @@ import structlog
 from engine.agenda import Agenda
 from engine.errors import RunIsOver, RunNotFound, StoreUnavailable
 from engine.gate import Refusal, StartGate
-from engine.limits import CANCEL_ANSWER_SECONDS, MAX_EDIT_TRIES
+from engine.limits import CANCEL_ANSWER_SECONDS, MAX_EDIT_TRIES, REMOTE_LOOK_SECONDS
 from engine.live_runs import Ending, LiveRuns
 from engine.nouns import WAITING_STATES, Run, RunState
 from engine.ports import Clock, Store
@@ -95,6 +95,10 @@ class Cancellation:
             # Its permit comes back right after its outcome is recorded, and notifies.
             while self._gate.holds(run_id) and (left := deadline - self._clock.monotonic()) > 0:
                 self._clock.wait(self._agenda.condition, left)
+        # One of another node, which nobody tells of here.
+        while self._existing(run_id).state is RunState.RUNNING and (left := deadline - self._clock.monotonic()) > 0:
+            with self._agenda.condition:
+                self._clock.wait(self._agenda.condition, min(left, REMOTE_LOOK_SECONDS))
 
     def _existing(self, run_id: UUID) -> Run:
         run = self._store.run(run_id)

@@ -33,6 +33,7 @@ class HealthCheck:
         pausing: Pausing,
         heartbeat: Heartbeat,
         watcher: Watcher,
+        runs_jobs: bool,
         retention: Retention,
     ) -> None:
         self._node = node
@@ -45,6 +46,7 @@ class HealthCheck:
         self._pausing = pausing
         self._heartbeat = heartbeat
         self._watcher = watcher
+        self._runs_jobs = runs_jobs
         self._retention = retention
 
     def look(self) -> Health:
@@ -54,7 +56,7 @@ class HealthCheck:
         seconds_since_tick = self._timer.seconds_since_tick
         checks = {
             "the scheduler is stopping": self._agenda.is_stopped,
-            "the timer thread is not alive": not self._timer.is_alive,
+            "the timer thread is not alive": self._runs_jobs and not self._timer.is_alive,
             "the timer has not ticked recently": (seconds_since_tick or 0.0) > MAX_TICK_AGE_SECONDS,
             "slots cannot be claimed": self._timer.is_failing,
             "outcomes cannot be recorded": self._runner.recorder.is_failing,

@@ -169,6 +169,9 @@ END_GRACE_SECONDS = 1.0
 CANCEL_ANSWER_SECONDS = 2.0
 """How long the answer to a cancellation waits to see whether the run ends."""
 
+REMOTE_LOOK_SECONDS = 0.1
+"""How often it is looked at meanwhile, if it is a run of another node."""
+
 MAX_CRASHES = 3
 """Runs in a row that take their worker process with them, after which the job is paused."""
 MAX_SHOWN_FAULTS = 3

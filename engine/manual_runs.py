@@ -15,7 +15,16 @@ class ManualRuns:
     """Claims and starts runs outside the schedule. May be used from any thread."""
 
     def __init__(
-        self, *, store: Store, clock: Clock, agenda: Agenda, gate: StartGate, runner: Runner, node: UUID, new_id: Ids
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        agenda: Agenda,
+        gate: StartGate,
+        runner: Runner,
+        node: UUID,
+        new_id: Ids,
+        runs_jobs: bool,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -24,9 +33,12 @@ class ManualRuns:
         self._runner = runner
         self._node = node
         self._new_id = new_id
+        self._runs_jobs = runs_jobs
 
     def start(self, job: Job, *, is_forced: bool = False) -> Run:
         """Raises JobNotFound, RunInTheWay, PoolFull, NotScheduling, StoreUnavailable."""
+        if not self._runs_jobs:
+            return self._leave_to_others(job, is_forced=is_forced)
         lane = self._runner.lane_of(job.function_name)
         run = self._new_run(job, has_thread=self._agenda.overdraw(lane))
         assignment = Assignment(run, job)
@@ -36,6 +48,15 @@ class ManualRuns:
             raise NotScheduling
         self._keep(assignment, is_forced=is_forced)
         self._runner.start(assignment)
+        return run
+
+    def _leave_to_others(self, job: Job, *, is_forced: bool) -> Run:
+        """Keep the run for a node that runs jobs. Forced, it is taken although others are in its way, and waits."""
+        run = self._new_run(job, has_thread=False)
+        run = run.queued("waits for a node that runs jobs", at=run.scheduled_for)
+        in_the_way = self._store.add_manual_run(run, is_forced=is_forced)
+        if in_the_way is not None:
+            raise RunInTheWay(in_the_way)
         return run
 
     def _new_run(self, job: Job, *, has_thread: bool) -> Run:

@@ -198,6 +198,11 @@ class Run:
     reason_code: ReasonCode | None = None
     claim_id: UUID | None = None
 
+    @property
+    def is_request(self) -> bool:
+        """Whether somebody asked for it by hand and it has not started yet: no pause of its job holds it."""
+        return self.trigger is Trigger.MANUAL and self.state is RunState.QUEUED
+
     def skipped(self, reason: str, *, at: datetime, code: ReasonCode | None = None) -> "Run":
         """The same slot, decided not to start."""
         ended = replace(self, state=RunState.SKIPPED, started_at=None, lateness_ms=None, finished_at=at, reason=reason)

@@ -154,6 +154,10 @@ class Store(Protocol):
         """Each run that waits and when it may start, in any order, read in bounded pieces."""
         ...
 
+    def waiting_hints_due(self, *, since: datetime, until: datetime, limit: int) -> list[DueHint]:
+        """Runs that wait and may start, or began to wait, after `since` and up to `until`; those of backfills retry."""
+        ...
+
     def waiting_hints_of(self, job_id: UUID) -> list[DueHint]:
         """The same of one job, in the order of its slots."""
         ...

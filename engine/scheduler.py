@@ -26,7 +26,7 @@ from engine.limits import (
 )
 from engine.manual_runs import ManualRuns
 from engine.metadata import metadata_error, require_fitting, require_fitting_change
-from engine.nodes import Load, NodeRecord, Presence
+from engine.nodes import Load, NodeRecord, Presence, Role
 from engine.nouns import Finished, Job, Run
 from engine.pausing import Pausing
 from engine.ports import Clock, Ids, Store
@@ -65,6 +65,7 @@ class Scheduler:
     ) -> None:
         self.functions = functions
         self.node = new_id()
+        self.role = Role.ALL if presence is None else presence.role
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -117,15 +118,16 @@ class Scheduler:
         # While everything is paused, what became due is looked at when that ends; perhaps it has, meanwhile.
         self.pausing.look_at_clock()
         # Where others are, nothing came due while nobody was there.
-        is_downtime = not others and self.pausing.current is None
+        is_downtime = self.role.runs_jobs and not others and self.pausing.current is None
         caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id) if is_downtime else 0
         orphaned = warn_of_orphans(self._store, self.functions)
         misfits = warn_of_misfits(self._store, self.functions)
-        self._fill_agenda()
         self._recorder.start()
         self._runner.deadlines.start()
-        self._runner.lanes.start_ahead()
-        self._timer.start()
+        if self.role.runs_jobs:
+            self._fill_agenda()
+            self._runner.lanes.start_ahead()
+            self._timer.start()
         self._retention.start()
         self._watcher.start()
         self._heartbeat.start()
@@ -260,6 +262,7 @@ class Scheduler:
             runner=self._runner,
             node=self.node,
             new_id=self._new_id,
+            runs_jobs=self.role.runs_jobs,
         )
 
     def _new_backfilling(self) -> Backfilling:
@@ -298,6 +301,7 @@ class Scheduler:
             end_run=self.cancellation.end,
             node=self.node,
             rhythm=rhythm,
+            runs_jobs=self.role.runs_jobs,
         )
 
     def _new_health_check(self) -> HealthCheck:
@@ -312,6 +316,7 @@ class Scheduler:
             pausing=self.pausing,
             heartbeat=self._heartbeat,
             watcher=self._watcher,
+            runs_jobs=self.role.runs_jobs,
             retention=self._retention,
         )
 

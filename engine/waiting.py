@@ -125,7 +125,7 @@ class WaitingRuns:
         for taken in due:
             run, job = found.get(taken.hint.key, (None, None))
             # Started, cancelled or its job deleted since: nothing is left to do. A pause pushes a hint when it ends.
-            if run is None or job is None or job.status is JobStatus.PAUSED:
+            if run is None or job is None or (job.status is JobStatus.PAUSED and not run.is_request):
                 self._agenda.give_back(taken.lane)
             elif self._gate.holds(run.id):
                 # The attempt before is on record and not brought home: its permit must not be taken for this one's.

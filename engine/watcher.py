@@ -26,7 +26,7 @@ class Watcher:
     node's pause, edit or cancellation felt here soon.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts that it joins, each once
         self,
         *,
         store: Store,
@@ -37,6 +37,7 @@ class Watcher:
         end_run: Callable[[UUID, str], None],
         node: UUID,
         rhythm: Rhythm,
+        runs_jobs: bool,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -46,6 +47,8 @@ class Watcher:
         self._end_run = end_run
         self._node = node
         self._interval_seconds = rhythm.look_around_seconds
+        self._runs_jobs = runs_jobs
+        self._waiting_seen_until: datetime | None = None
         self._window_seconds = rhythm.window_seconds
         self._condition = threading.Condition()
         self._is_woken = False
@@ -96,8 +99,18 @@ class Watcher:
         for run_id, reason in self._store.runs_to_end(self._node):
             self._end_run(run_id, reason)
         self._look_at_claimed()
-        near = self._clock.now() + timedelta(seconds=NEAR_SECONDS)
+        if self._runs_jobs:
+            self._look_for_work()
+
+    def _look_for_work(self) -> None:
+        now = self._clock.now()
+        near = now + timedelta(seconds=NEAR_SECONDS)
         self._agenda.refresh(self._store.due_hints_until(near, limit=MAX_NEAR_JOBS))
+        # Once each, around the time at which it may start: what makes room for it later tells so itself.
+        since = min(self._waiting_seen_until or now, now) - timedelta(seconds=NEAR_SECONDS)
+        for hint in self._store.waiting_hints_due(since=since, until=near, limit=MAX_WAITING_RECHECKED):
+            self._push_waiting(hint)
+        self._waiting_seen_until = now
         self._look_ahead()
         if self._clock.monotonic() - self._rechecked_at >= WAITING_RECHECK_SECONDS:
             self.recheck_waiting()
@@ -110,9 +123,12 @@ class Watcher:
             self._hints = iter(self._store.waiting_hints())
             hints += islice(self._hints, MAX_WAITING_RECHECKED - len(hints))
         for hint in hints:
-            # One that is waiting by now, and whose last attempt's ticket is still to be taken, is woken by that.
-            if hint.run_id is None or not self._gate.holds(hint.run_id):
-                self._agenda.push(hint)
+            self._push_waiting(hint)
+
+    def _push_waiting(self, hint: DueHint) -> None:
+        # One that is waiting by now, and whose last attempt's ticket is still to be taken, is woken by that.
+        if hint.run_id is None or not self._gate.holds(hint.run_id):
+            self._agenda.push(hint)
 
     def _look_at_claimed(self) -> None:
         """Keep runs from starting whose job was paused or deleted elsewhere after the claim."""

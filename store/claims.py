@@ -1,6 +1,7 @@
 """Claims: a job moves on to its next slot and the run of the slot it leaves appears, together (law 3)."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -184,7 +185,9 @@ def _supersede(connection: Connection, crowd: Crowd, *, by: Run) -> None:
 
 
 def _in_the_way(connection: Connection, run: Run, rules: Rules, ended: Collection[UUID]) -> UUID | None:
-    """A manual run does not wait: whatever would make a slot skip, queue or cancel is in its way."""
+    """A manual run does not wait for others: whatever would make a slot skip, queue or cancel is in its way."""
+    # One that is to wait for a node all the same is judged as if it started.
+    run = replace(run, state=RunState.RUNNING)
     crowd = crowds_of(connection, [run.job_id], ended)[run.job_id]
     loads = loads_of_keys(connection, {rules.concurrency_key} if rules.concurrency_key else set(), ended)
     if decide(run, rules, crowd, loads, is_caught_up=False).run.state is RunState.RUNNING:

@@ -238,6 +238,10 @@ class SqlStore:
                 hints = waiting_runs.hints_of_backfills(connection, backfill_ids[first : first + BACKFILLS_PER_READ])
             yield from hints
 
+    def waiting_hints_due(self, *, since: datetime, until: datetime, limit: int) -> list[DueHint]:
+        with self._reading() as connection:
+            return waiting_runs.hints_due(connection, since, until, limit)
+
     def waiting_hints_of(self, job_id: UUID) -> list[DueHint]:
         with self._reading() as connection:
             return waiting_runs.hints_of_job(connection, job_id)

@@ -36,6 +36,7 @@ _IS_LOOKED_AT = or_(runs.c.backfill_id.is_(None), runs.c.state == literal_column
 _HINT = select(*HINT_COLUMNS).join(jobs, jobs.c.id == runs.c.job_id).where(IS_WAITING, _IS_LOOKED_AT)
 _ALL_HINTS = _HINT.order_by(runs.c.id).limit(bindparam("limit"))
 _ALL_HINTS_AFTER = _ALL_HINTS.where(runs.c.id > bindparam("after"))
+_DUE = _HINT.where(runs.c.due_at > bindparam("since"), runs.c.due_at <= bindparam("until")).limit(bindparam("limit"))
 _HINTS_OF_JOB = _HINT.where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.scheduled_for)
 # The slots of backfills are the oldest, and must not keep the others from being looked at.
 _RELEASED = _HINT.order_by(runs.c.backfill_id.is_not(None), runs.c.scheduled_for).limit(bindparam("limit"))
@@ -75,6 +76,11 @@ _STARTED = update(jobs).where(jobs.c.id == bindparam("job_id")).values(last_run_
 def page_of_waiting_hints(connection: Connection, after: UUID | None, limit: int) -> list[DueHint]:
     statement = _ALL_HINTS if after is None else _ALL_HINTS_AFTER
     return _hints(connection.execute(statement, {"after": after, "limit": limit}))
+
+
+def hints_due(connection: Connection, since: datetime, until: datetime, limit: int) -> list[DueHint]:
+    """Of runs that may start, or begin to wait, after one instant and up to the other."""
+    return _hints(connection.execute(_DUE, {"since": since, "until": until, "limit": limit}))
 
 
 def hints_of_job(connection: Connection, job_id: UUID) -> list[DueHint]:
@@ -152,7 +158,8 @@ class Room:
         """Whether the run starts; if so, it is counted from here on."""
         job, crowd = self._jobs[run.job_id], self._crowds[run.job_id]
         rules = Rules.of(job)
-        if job.status is JobStatus.PAUSED or not self._is_its_turn(run, rules, crowd, now):
+        is_held = job.status is JobStatus.PAUSED and not run.is_request
+        if is_held or not self._is_its_turn(run, rules, crowd, now):
             return False
         key = run.concurrency_key
         if key is not None:
