@@ -95,7 +95,7 @@ class Neighbours:
         """Look at the nodes that are on record as live; returns those that are lapsed."""
         others = [record for record in live if record.id != self._me]
         self._pulses = {record.id: self._pulse(record, monotonic) for record in others}
-        return [record for record in others if monotonic - self._pulses[record.id].since > self._lease_seconds]
+        return [record for record in others if monotonic - self._pulses[record.id].since >= self._lease_seconds]
 
     def _pulse(self, record: NodeRecord, monotonic: float) -> _Pulse:
         known = self._pulses.get(record.id)

@@ -206,6 +206,58 @@ class Node:
             return due_in > 0 and wakes_at <= self.clock.monotonic() + due_in + 1e-6
 
 
+class Fleet:
+    """Several nodes under one clock. Nobody waits for those in `cut_off`, to which the database does not answer."""
+
+    def __init__(self, *nodes: Node) -> None:
+        self.nodes = nodes
+        self.clock = nodes[0].clock
+        self.cut_off: list[Node] = []
+        self._started: list[Node] = []
+
+    def start(self) -> None:
+        for node in self.nodes:
+            # All are of this process, so none is to be taken for gone.
+            node.store.hold_node(node.scheduler.node)
+            node.scheduler.start()
+            self._started.append(node)
+            self.settle()
+
+    def stop(self) -> None:
+        for node in self.nodes:
+            node.stop()
+
+    def advance(self, seconds: float, *, runs_end: bool = True) -> None:
+        """Let that much time pass, stopping wherever a thread of any node wakes."""
+        limit = self.clock.monotonic() + seconds
+        self.settle(runs_end=runs_end)
+        while True:
+            woke = self.clock.advance_to_next(limit)
+            self.settle(runs_end=runs_end)
+            if not woke and self.clock.monotonic() >= limit:
+                return
+
+    def settle(self, *, runs_end: bool = True) -> None:
+        """Wait until no node has anything to do now."""
+        while True:
+            parkings = self.clock.parkings
+            waited_for = [node for node in self._started if node not in self.cut_off]
+            if all(self._is_settled(node, runs_end=runs_end) for node in waited_for):
+                return
+            self.clock.await_parking(after=parkings)
+
+    def _is_settled(self, node: Node, *, runs_end: bool) -> bool:
+        scheduler = node.scheduler
+        loops = (scheduler._heartbeat, scheduler._watcher)
+        if scheduler._watcher._is_woken or any(loop.is_alive and not self._sleeps(loop._condition) for loop in loops):
+            return False
+        return not scheduler._timer.is_alive or node._is_settled(runs_end=runs_end)
+
+    def _sleeps(self, condition: threading.Condition) -> bool:
+        wakes_at = self.clock.sleeps_until(condition)
+        return wakes_at is not None and wakes_at > self.clock.monotonic()
+
+
 class Latch:
     """A job function that stays in its call until the test lets it go."""
 
