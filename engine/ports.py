@@ -129,6 +129,7 @@ class Store(Protocol):
         """Apply each advance whose job is still at its version, all in one transaction (law 3).
 
         `by` is the node whose runs they are; nothing is applied, and NodeLost raised, if that is not live on record.
+        Then, where the database's clock counts, a job that is not due by that is left out.
 
         Returns what was recorded by job id; a job that is missing there was not ours to move. A run is recorded as
         `skipped` or `queued` instead of `running` if the job's overlap policy or its concurrency key says so, by the
