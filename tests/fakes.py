@@ -54,7 +54,8 @@ class ManualClock:
         return self._elapsed
 
     def wait(self, condition: threading.Condition, seconds: float) -> None:
-        sleeper = Sleeper(condition, self._elapsed + max(seconds, 0.0))
+        # To the microsecond, as `now` has it: a timer must not be due by one and asleep by the other.
+        sleeper = Sleeper(condition, round(self._elapsed + max(seconds, 0.0), 6))
         with self._changed:
             self._sleepers.add(sleeper)
             self.parkings += 1
