@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from fastapi_offline import FastAPIOffline
 from starlette.types import Lifespan
 
@@ -24,12 +25,39 @@ from api.service import Reads, Service
 from api.startup import StartupRefusal
 from api.unexpected import UnexpectedErrors
 from engine.clock import SystemClock
+from engine.nodes import Role
 from engine.ports import Clock
 from engine.scheduler import Scheduler
 
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
-def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+ROUTERS = (
+    job_routes.router,
+    pause_routes.router,
+    schedule_routes.router,
+    calendar_routes.router,
+    run_routes.router,
+    log_routes.router,
+    why_routes.router,
+    backfill_routes.router,
+    node_routes.router,
+    service_routes.router,
+    service_routes.health_router,
+)
+"""Of the whole API, in the order of its documentation."""
+
+
+def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None, role: Role = Role.ALL) -> FastAPI:
     """The application. What it works with is attached by `lifespan` or by a test: see `attach_service`."""
+    app = _whole_api(version, lifespan) if role.serves_api else _health_only(version, lifespan)
+    add_error_handlers(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(StartupRefusal)
+    app.add_middleware(UnexpectedErrors)
+    return app
+
+
+def _whole_api(version: str, lifespan: Lifespan[FastAPI] | None) -> FastAPI:
     # FastAPI itself would have the browser load Swagger and ReDoc from a server outside.
     app = FastAPIOffline(
         title="Scheduler Microservice",
@@ -40,25 +68,18 @@ def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None) -> Fa
         generate_unique_id_function=_operation_id,
         # Clients of the service before this one send JSON without saying so.
         strict_content_type=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=NO_TELEMETRY,
     )
-    for module in (
-        job_routes,
-        pause_routes,
-        schedule_routes,
-        calendar_routes,
-        run_routes,
-        log_routes,
-        why_routes,
-        backfill_routes,
-        node_routes,
-        service_routes,
-    ):
-        app.include_router(module.router)
-    add_error_handlers(app)
-    for middleware in (BodyLimit, StartupRefusal, UnexpectedErrors):
-        app.add_middleware(middleware)
+    for router in ROUTERS:
+        app.include_router(router)
     document_only_what_happens(app)
+    return app
+
+
+def _health_only(version: str, lifespan: Lifespan[FastAPI] | None) -> FastAPI:
+    """For a node that others ask how it is, and nothing else: no jobs and no pages."""
+    app = FastAPI(version=version, lifespan=lifespan, openapi_url=None, telemetry=NO_TELEMETRY)
+    app.include_router(service_routes.health_router)
     return app
 
 

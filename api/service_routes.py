@@ -8,6 +8,10 @@ from api.responses import FunctionView, HealthView, ReadyView
 from api.service import TheService
 
 router = APIRouter()
+health_router = APIRouter()
+"""What every node serves, whatever its role."""
+
+HEALTH_PATH = "/healthz"
 
 NOT_READY: dict[int | str, dict[str, Any]] = {
     503: {"model": ReadyView, "description": "Not ready; `problems` says why"}
@@ -22,7 +26,7 @@ def list_functions(service: TheService) -> list[FunctionView]:
     return [FunctionView.of(functions[name]) for name in sorted(functions)]
 
 
-@router.get("/healthz", summary="Is the process alive?", tags=["service"])
+@health_router.get(HEALTH_PATH, summary="Is the process alive?", tags=["service"])
 async def get_health(service: TheService) -> HealthView:
     """Answers as long as the process does; asks nothing of the database."""
     return HealthView(
@@ -32,7 +36,7 @@ async def get_health(service: TheService) -> HealthView:
     )
 
 
-@router.get("/readyz", summary="Is it ready for work?", tags=["service"], responses=NOT_READY)
+@health_router.get("/readyz", summary="Is it ready for work?", tags=["service"], responses=NOT_READY)
 def get_readiness(service: TheService, response: Response) -> ReadyView:
     """Whether the database answers and slots are started on time, with figures."""
     health = service.scheduler.health()

@@ -29,5 +29,5 @@ except RegistryError as error:
     raise SystemExit(1 if settings.log_format == "json" else REFUSAL.format(error)) from None
 
 deployment = Deployment(settings=settings, functions=JOB_REGISTRY, flush_logs=log_pipe.flush)
-app = create_app(version=VERSION, lifespan=deployment.lifespan)
+app = create_app(version=VERSION, lifespan=deployment.lifespan, role=settings.role)
 app.add_middleware(StartWithFirstRequest, deployment=deployment)

@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from engine.nodes import Role
+
 DIALECTS = ("sqlite", "postgresql", "postgresql+psycopg", "postgresql+psycopg2")
 
 Level = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -56,6 +58,7 @@ class Settings(BaseSettings):
     log_format: Annotated[Format, BeforeValidator(_lower)] = Field(
         default_factory=_usual_format, description="json or console"
     )
+    role: Annotated[Role, BeforeValidator(_lower)] = Field(default=Role.ALL, description="all, api or worker")
     job_modules: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
         default=(), description="dotted module names with commas between them, such as team.jobs,team.reports"
     )

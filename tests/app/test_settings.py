@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from app.settings import Settings, SettingsError, load_settings
+from engine.nodes import Role
 
 POSTGRESQL = "postgresql+psycopg://scheduler:hunter2@db:5432/schedulerdb"
 
@@ -30,6 +31,7 @@ def test_without_any_variable_the_defaults_hold() -> None:
         "database_url": "sqlite:///./scheduler.db",
         "log_level": "INFO",
         "log_format": "console",
+        "role": "all",
         "job_modules": (),
         "pool_size": 16,
         "process_pool_size": 2,
@@ -76,6 +78,12 @@ def test_the_log_level_is_read_in_any_case(given: str, monkeypatch: pytest.Monke
     assert load_settings().log_level == "WARNING"
 
 
+@pytest.mark.parametrize("given", ["worker", "WORKER", " Worker "])
+def test_the_role_is_read_in_any_case(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROLE", given)
+    assert load_settings().role is Role.WORKER
+
+
 @pytest.mark.parametrize(
     ("env", "chosen", "used"),
     [
@@ -116,6 +124,7 @@ def test_job_modules_are_split_at_commas(given: str, names: tuple[str, ...], mon
         ("ENV", "", "development or production"),
         ("LOG_LEVEL", "verbose", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         ("LOG_FORMAT", "xml", "json or console"),
+        ("ROLE", "leader", "all, api or worker"),
         ("POOL_SIZE", "0", "from 1 to 1000"),
         ("POOL_SIZE", "1001", "from 1 to 1000"),
         ("POOL_SIZE", "many", "from 1 to 1000"),
