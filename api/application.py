@@ -21,6 +21,7 @@ from api import (
 from api.body_limit import BodyLimit
 from api.documentation import DESCRIPTION, TAGS, document_only_what_happens
 from api.errors import add_error_handlers
+from api.outage import OutageWatch
 from api.service import Reads, Service
 from api.startup import StartupRefusal
 from api.unexpected import UnexpectedErrors
@@ -53,6 +54,7 @@ def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None, role:
     add_error_handlers(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(StartupRefusal)
+    app.add_middleware(OutageWatch, unconcerned=service_routes.HEALTH_PATH)
     app.add_middleware(UnexpectedErrors)
     return app
 

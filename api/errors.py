@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from api.error_bodies import ErrorView, ValidationErrorView, faults, safe_text
+from api.outage import Outage
 from api.refusals import (
     BodyTooLarge,
     InvalidBackfillId,
@@ -136,6 +137,7 @@ def _response(status: int, answers: list[Answer]) -> dict[str, Any]:
 
 def add_error_handlers(app: FastAPI) -> None:
     """Give the table's answers to the errors that routes raise."""
+    app.state.outage = Outage()
     # FastAPI answers its own HTTPExceptions in the same shape.
     for error in ANSWERS.keys() - {BodyTooLarge, UnreadableBody}:
         app.add_exception_handler(error, _answer)
@@ -144,9 +146,24 @@ def add_error_handlers(app: FastAPI) -> None:
 async def _answer(request: Request, error: Exception) -> JSONResponse:
     answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
     if answer.status == 503:
-        log.warning("request not served", method=request.method, path=request.url.path, error=str(error))
+        _tell(request, error)
     detail = await _detail(request, error) or answer.detail or safe_text(str(error))
     return JSONResponse({"detail": detail}, status_code=answer.status, headers=answer.headers)
+
+
+def _tell(request: Request, error: Exception) -> None:
+    """Of an outage of the database only the first request is news: the others would fill the log."""
+    facts = {"method": request.method, "path": request.url.path, "error": str(error)}
+    if isinstance(error, StoreUnavailable) and not _begins_outage(request):
+        log.debug("request not served", **facts)
+    else:
+        log.warning("request not served", **facts)
+
+
+def _begins_outage(request: Request) -> bool:
+    state = request.app.state
+    is_news: bool = state.outage.begin(state.service.clock.monotonic())
+    return is_news
 
 
 async def _detail(request: Request, error: Exception) -> list[dict[str, Any]] | None:
