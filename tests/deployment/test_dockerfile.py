@@ -84,7 +84,7 @@ def test_the_command_is_one_of_the_service_and_gets_signals_itself() -> None:
     assert last("STOPSIGNAL") == "SIGTERM"
 
 
-def test_the_command_line_is_there_without_an_installed_package() -> None:
+def test_the_entry_point_is_the_command_line() -> None:
     command = [*json.loads(last("ENTRYPOINT"))[1:], "version"]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == f"{VERSION}\n"
