@@ -115,7 +115,7 @@ class Deployment:
                 process_memory_bytes=self._settings.process_memory_bytes,
             ),
             history=HistoryLimits(self._settings.history_days, self._settings.history_runs_per_job),
-            presence=Presence(version=VERSION, host=gethostname(), process_id=os.getpid()),
+            presence=Presence(role=self._settings.role, version=VERSION, host=gethostname(), process_id=os.getpid()),
         )
         store.hold_node(scheduler.node)
         scheduler.start()

@@ -10,6 +10,7 @@ from structlog.typing import EventDict
 from api.outage import SETTLED_SECONDS
 from engine.errors import StoreUnavailable
 from store import SqlStore
+from store.views import Views
 from tests.fakes import Node
 
 EVENTS = ("request not served", "requests served again")
@@ -17,14 +18,14 @@ EVENTS = ("request not served", "requests served again")
 
 @dataclass
 class Database:
-    """What the store's reads and its check come to; `checks` counts the latter."""
+    """Goes away for some of the store's verbs, and comes back; `checks` counts how often it is asked after that."""
 
     patch: pytest.MonkeyPatch
     checks: int = 0
 
     def go_away(self, *verbs: str) -> None:
         for verb in verbs:
-            self.patch.setattr(SqlStore, verb, self._fail)
+            self.patch.setattr(Views if hasattr(Views, verb) else SqlStore, verb, self._fail)
 
     def come_back(self) -> None:
         self.patch.undo()
@@ -40,7 +41,6 @@ class Database:
         self.patch.setattr(SqlStore, "check", counted)
 
     def _fail(self, *arguments: object, **options: object) -> None:
-        self.checks += not arguments and not options
         raise StoreUnavailable("gone")
 
 

@@ -20,7 +20,7 @@ Serving = Callable[[Role], TestClient]
 def serving(node: Node, store: SqlStore) -> Serving:
     def serve(role: Role) -> TestClient:
         app: FastAPI = create_app(version="1.2.3", role=role)
-        attach_service(app, scheduler=node.scheduler, store=store, clock=node.clock)
+        attach_service(app, scheduler=node.scheduler, store=store.views, clock=node.clock)
         return TestClient(app)
 
     return serve
@@ -54,7 +54,7 @@ def test_a_worker_has_no_api_and_no_pages(path: str, serving: Serving) -> None:
 
 def test_a_worker_takes_no_jobs(serving: Serving, store: SqlStore) -> None:
     assert serving(Role.WORKER).post("/jobs", json=INTERVAL_JOB).status_code == 404
-    assert store.jobs_page(after=None, limit=1) == []
+    assert store.views.jobs_page(after=None, limit=1) == []
 
 
 def test_a_worker_says_how_it_is(serving: Serving, node: Node) -> None:

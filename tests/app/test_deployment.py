@@ -1,6 +1,8 @@
 """Starting, stopping and starting again, with and without a server that speaks lifespan."""
 
 import atexit
+import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,9 +11,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.application import create_app
+from app import VERSION
 from app.deployment import Deployment, StartWithFirstRequest
 from app.settings import Settings
 from engine.errors import StoreRefused, StoreUnavailable
+from engine.nodes import Presence, Role
 from engine.scheduler import Scheduler
 from registry import FunctionRegistry
 from store import open_store
@@ -51,6 +55,19 @@ def test_a_client_that_runs_no_lifespan_starts_the_service_with_its_first_reques
 
     assert client.post("/jobs", json=JOB).status_code == 200
     assert client.get("/readyz").json()["status"] == "ready"
+
+
+def test_a_node_tells_the_others_what_it_is(tmp_path: Path) -> None:
+    database_url = f"sqlite:///{tmp_path}/scheduler.db"
+    settings = Settings(database_url=database_url, stop_grace_seconds=0, role=Role.WORKER)
+    worker = Deployment(settings=settings, functions=FunctionRegistry(), flush_logs=lambda: None)
+    worker.start(create_app(version=VERSION, role=Role.WORKER))
+    worker.stop()
+
+    store = open_store(database_url)
+    [record] = store.views.latest_nodes(limit=10)
+    store.close()
+    assert record.presence == Presence(Role.WORKER, VERSION, socket.gethostname(), os.getpid())
 
 
 def test_a_stop_lets_go_of_the_database(app: FastAPI, tmp_path: Path) -> None:
