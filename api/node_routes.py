@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.exceptions import RequestValidationError
 
 from api.errors import documented
 from api.node_views import NodeView
@@ -15,7 +16,7 @@ DEFAULT_LISTED_NODES = 100
 router = APIRouter(tags=["service"])
 
 
-@router.get("/nodes", responses=documented(StoreUnavailable))
+@router.get("/nodes", responses=documented(RequestValidationError, StoreUnavailable))
 def list_nodes(
     service: TheService,
     limit: Annotated[

@@ -52,6 +52,7 @@ class HealthCheck:
     def look(self) -> Health:
         """How the node is at this moment."""
         latency_ms = self._store_latency_ms()
+        scheduled_jobs = 0 if latency_ms is None else self._scheduled_jobs()
         stuck = self._runner.live_runs.stuck
         seconds_since_tick = self._timer.seconds_since_tick
         checks = {
@@ -78,7 +79,7 @@ class HealthCheck:
             is_recorder_alive=self._runner.recorder.is_alive,
             is_store_reachable=latency_ms is not None,
             store_latency_ms=latency_ms,
-            scheduled_jobs=self._agenda.scheduled_jobs,
+            scheduled_jobs=scheduled_jobs,
             permits=self._agenda.permits[Lane.THREAD],
             permits_free=self._agenda.free_permits(Lane.THREAD),
             running_runs=len(self._gate),
@@ -87,6 +88,12 @@ class HealthCheck:
             lanes={lane.value: LaneRoom(self._agenda.permits[lane], self._agenda.free_permits(lane)) for lane in Lane},
             is_paused=self._pausing.current is not None,
         )
+
+    def _scheduled_jobs(self) -> int:
+        try:
+            return self._store.scheduled_jobs()
+        except StoreUnavailable:
+            return 0
 
     def _loop_seconds(self) -> float:
         """How long ago the loop of coroutines last came round."""

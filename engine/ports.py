@@ -107,6 +107,10 @@ class Store(Protocol):
         """Jobs that name one of the functions, in the order of their ids, from the one after `after` on."""
         ...
 
+    def scheduled_jobs(self) -> int:
+        """How many jobs have a next slot."""
+        ...
+
     def due_hints(self) -> Iterator[DueHint]:
         """When each scheduled job is due, in any order, read in bounded pieces."""
         ...

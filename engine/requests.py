@@ -81,7 +81,8 @@ class LaneRoom:
 class Health:
     """What the engine knows of itself at one moment. `problems` is empty when it is ready for work.
 
-    `permits` are those of the lane of threads. `stuck_runs` are over, and what they called has not returned.
+    `scheduled_jobs` are those of all nodes, 0 while the database does not answer. `permits` are those of the lane of
+    threads. `stuck_runs` are over, and what they called has not returned.
     """
 
     problems: tuple[str, ...]

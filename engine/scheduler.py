@@ -134,7 +134,7 @@ class Scheduler:
         log.info(
             "scheduler started",
             node=str(self.node),
-            scheduled_jobs=self._agenda.scheduled_jobs,
+            scheduled_jobs=self._store.scheduled_jobs(),
             functions=len(self.functions),
             nodes=1 + len(others),
             runs_lost=self._heartbeat.runs_lost,

@@ -97,6 +97,7 @@ _PAUSES_ENDING = (
     .limit(bindparam("limit"))
 )
 _LISTED = select(jobs.c.exclude_calendars).where(jobs.c.id == bindparam("job_id"))
+_SCHEDULED = select(func.count()).select_from(jobs).where(jobs.c.next_run_at.is_not(None))
 _PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.function_name)
 _INSERT = insert(jobs)
 _REPLACE = update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("expected_version"))
@@ -167,6 +168,10 @@ def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
     return [
         DueHint(row.id, row.at, row.version, function_name=row.function_name, priority=row.priority) for row in rows
     ]
+
+
+def count_scheduled(connection: Connection) -> int:
+    return connection.execute(_SCHEDULED).scalar_one()
 
 
 def count_jobs_per_function(connection: Connection) -> dict[str, int]:

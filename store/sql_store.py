@@ -148,6 +148,10 @@ class SqlStore:
         with self._reading() as connection:
             return job_rows.page_of_ids_of(connection, function_names, after, limit)
 
+    def scheduled_jobs(self) -> int:
+        with self._reading() as connection:
+            return job_rows.count_scheduled(connection)
+
     def due_hints(self) -> Iterator[DueHint]:
         after: UUID | None = None
         while True:
