@@ -7,6 +7,8 @@ from typing import Protocol
 import structlog
 from sqlalchemy import Connection
 
+from store.failures import failures_translated
+
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 """How long to wait before the database is asked again that did not answer: doubled from the first to the longest."""
@@ -62,7 +64,8 @@ class ChangeWatch:
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                self._changes.follow(self._heard)
+                with failures_translated():
+                    self._changes.follow(self._heard)
             except Exception as error:  # noqa: BLE001 - law 9: whatever the drivers have for a database that is away
                 self._failed(error)
 

@@ -67,7 +67,7 @@ class PostgresqlBackend:
         self.watchdog = Watchdog(abort=_shut_down, seconds=CALL_SECONDS)
         self.watchdog.watch_connecting(self._one_by_one)
         self.lock = AdvisoryLock(self._one_by_one, self.watchdog)
-        self.changes = PostgresqlChanges(self._one_by_one, self.watchdog, reconnected=self.lock.check)
+        self.changes = PostgresqlChanges(self._one_by_one, self.watchdog, check=self.lock.check)
 
     def revisions(self) -> set[str]:
         with self._one_by_one.connect() as connection, self.watchdog.watching(connection.connection.dbapi_connection):

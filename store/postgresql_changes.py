@@ -24,13 +24,14 @@ _NOTIFY = text(f"SELECT pg_notify({_CHANNEL}, '')")
 class PostgresqlChanges:
     """Listens on a connection of `database`; this process's own notifications are heard as well.
 
-    `reconnected` is called with each connection: what others kept with theirs, a server that restarted has dropped.
+    `check` is called with each connection, and when it is silent: what cut this one has cut others that nobody uses.
+    It may raise StoreUnavailable.
     """
 
-    def __init__(self, database: Engine, watchdog: Watchdog, *, reconnected: Callable[[], None]) -> None:
+    def __init__(self, database: Engine, watchdog: Watchdog, *, check: Callable[[], None]) -> None:
         self._database = database
         self._watchdog = watchdog
-        self._reconnected = reconnected
+        self._check = check
         self._stopped = Event()
         self._waker: socket.socket | None = None
 
@@ -45,9 +46,7 @@ class PostgresqlChanges:
                 channel = connection.scalar(_NAME)
                 connection.exec_driver_sql(f'LISTEN "{channel}"')
             heard()
-            # Readiness says what is wrong, if anything is.
-            with suppress(StoreUnavailable):
-                self._reconnected()
+            self._check_others()
             self._listen(driver, waker, heard)
 
     def stop(self) -> None:
@@ -66,12 +65,18 @@ class PostgresqlChanges:
             # Not the clock (law 8): nothing but this thread goes by it.
             if not poll.poll(KEEPALIVE_SECONDS * 1000):
                 self._ask(driver)
+                self._check_others()
             if _has_notifications(driver):
                 heard()
 
     def _ask(self, driver: Any) -> None:
         with self._watchdog.watching(driver, KEEPALIVE_SECONDS), driver.cursor() as cursor:
             cursor.execute("SELECT 1")
+
+    def _check_others(self) -> None:
+        # Readiness says what is wrong, if anything is.
+        with suppress(StoreUnavailable):
+            self._check()
 
 
 def _has_notifications(driver: Any) -> bool:
