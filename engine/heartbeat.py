@@ -54,7 +54,7 @@ class Heartbeat:
         self._finished = finished
         self._orphaned = orphaned
         self._interval_seconds = rhythm.heartbeat_seconds
-        self._neighbours = Neighbours(me=node, lease_seconds=rhythm.lease_seconds)
+        self._neighbours = Neighbours(me=node, lease_seconds=rhythm.lease_seconds, gap_seconds=rhythm.gap_seconds)
         self.runs_lost = 0
         self._is_first_look = True
         self._condition = threading.Condition()

@@ -110,7 +110,7 @@ LOST_CLAIM_RETRY_SECONDS = 0.05
 
 MAX_TICK_AGE_SECONDS = 15.0
 """A timer that has not come round for longer is not ready: it rests for MAX_WAIT_SECONDS or MAX_BACKOFF_SECONDS at
-most, so it hangs in a database call. On PostgreSQL one may take up to 30 s (store.postgresql) before it fails."""
+most, so it hangs in a database call, which is given up after 10 s on PostgreSQL (store.watchdog)."""
 
 TIMER_SECONDS_AT_STOP = 5.0
 """How long a stop waits for the timer to come back from the claim it is in."""
@@ -240,8 +240,10 @@ HEARTBEAT_SECONDS = 3.0
 
 TRUST_BEATS = 3
 LEASE_BEATS = 4
+GAP_BEATS = 2
 """For how many heartbeats a node that wrote nothing may still start what it has claimed, and after how many of them
-others declare it lost: 9 s and 12 s. One heartbeat lies between them, for what a call takes to begin."""
+others declare it lost: 9 s and 12 s. One heartbeat lies between them, for what a call takes to begin. Who could not
+look at the others for longer than the third begins to count anew."""
 
 TAKE_OVER_SECONDS = 0.3
 MAX_TAKE_OVER_SECONDS = 0.9

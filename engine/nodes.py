@@ -83,16 +83,23 @@ class Neighbours:
     """What one node has seen of the others. Used by its heartbeat only.
 
     No clocks of two nodes are compared: a node is lapsed when its beats have stood still for `lease_seconds` of the
-    observer's own monotonic clock, counted from when they were first seen to stand where they do.
+    observer's own monotonic clock, counted from when they were first seen to stand where they do. Who has not looked
+    for longer than `gap_seconds`, frozen itself or without a database, begins to count anew: the others may have been
+    as still as that for the same reason.
     """
 
-    def __init__(self, *, me: UUID, lease_seconds: float) -> None:
+    def __init__(self, *, me: UUID, lease_seconds: float, gap_seconds: float) -> None:
         self._me = me
         self._lease_seconds = lease_seconds
+        self._gap_seconds = gap_seconds
+        self._looked_at: float | None = None
         self._pulses: dict[UUID, _Pulse] = {}
 
     def observe(self, live: list[NodeRecord], *, monotonic: float) -> list[NodeRecord]:
         """Look at the nodes that are on record as live; returns those that are lapsed."""
+        if self._looked_at is None or monotonic - self._looked_at > self._gap_seconds:
+            self._pulses.clear()
+        self._looked_at = monotonic
         others = [record for record in live if record.id != self._me]
         self._pulses = {record.id: self._pulse(record, monotonic) for record in others}
         return [record for record in others if monotonic - self._pulses[record.id].since >= self._lease_seconds]

@@ -66,28 +66,21 @@ class Pausing:
     def resume_all(self, *, catch_up: bool = False) -> None:
         """Start again. What came due meanwhile is missed, or with `catch_up` dealt with as after downtime."""
         with self._one_at_a_time:
-            self._resume_all(catch_up=catch_up)
+            self._resume_all(catch_up=catch_up, only=None)
 
     def follow(self) -> None:
         """Do as another node has done, if that has paused or resumed everything. Raises StoreUnavailable."""
         with self._one_at_a_time:
-            pause = self._store.global_pause()
-            if pause == self.current:
-                return
-            if pause is not None:
-                self._hold(pause)
-                log.warning("everything is paused", since=as_text(pause.at), by=pause.by, note=pause.note)
-            else:
-                self._release()
-                log.warning("everything resumed elsewhere")
+            self._follow()
 
     def look_at_clock(self) -> None:
         """End the pause of everything if its time has come."""
         if self._is_over():
             with self._one_at_a_time:
-                # Asked again: another pause may have taken its place.
+                # Asked again: another pause may have taken its place, here or on another node.
+                self._follow()
                 if self._is_over():
-                    self._resume_all(catch_up=False)
+                    self._resume_all(catch_up=False, only=self.current)
 
     def pause(
         self,
@@ -188,14 +181,29 @@ class Pausing:
         pause = self.current
         return pause is not None and pause.until is not None and pause.until <= self._clock.now()
 
-    def _resume_all(self, *, catch_up: bool) -> None:
+    def _follow(self) -> None:
+        pause = self._store.global_pause()
+        if pause == self.current:
+            return
+        if pause is not None:
+            self._hold(pause)
+            log.warning("everything is paused", since=as_text(pause.at), by=pause.by, note=pause.note)
+        else:
+            self._release()
+            log.warning("everything resumed elsewhere")
+
+    def _resume_all(self, *, catch_up: bool, only: Pause | None) -> None:
+        """`only` is the pause that is to end, where another one is to stay."""
         pause, ended_at = self.current, self._clock.now()
         if pause is not None and pause.until is not None:
             # What came due since, while nobody was there to end it, is late and not paused.
             ended_at = min(ended_at, pause.until)
         if pause is not None and not catch_up:
             self._pass_over(pause, ended_at)
-        self._store.end_global_pause(ended_at)
+        if not self._store.end_global_pause(ended_at, only=only) and only is not None:
+            # Another node was faster: it ended, or another one has taken its place.
+            self._follow()
+            return
         self._release()
         log.warning("everything resumed", catch_up=catch_up)
 

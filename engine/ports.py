@@ -232,8 +232,8 @@ class Store(Protocol):
         """Keep a pause of everything; one that is in force ends with it."""
         ...
 
-    def end_global_pause(self, at: datetime) -> None:
-        """End the pause of everything that is in force, if there is one."""
+    def end_global_pause(self, at: datetime, *, only: Pause | None = None) -> bool:
+        """End the pause of everything that is in force, if there is one, and if it is this one; says whether it did."""
         ...
 
     def node_started(self, record: NodeRecord) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from engine.limits import (
+    GAP_BEATS,
     HEARTBEAT_SECONDS,
     LEASE_BEATS,
     LOOK_AROUND_SECONDS,
@@ -34,6 +35,11 @@ class Rhythm:
     def lease_seconds(self) -> float:
         """For how long others must see nothing of a node before they declare it lost."""
         return LEASE_BEATS * self.heartbeat_seconds
+
+    @property
+    def gap_seconds(self) -> float:
+        """After so long without a look at the others, the node knows nothing of them any more."""
+        return GAP_BEATS * self.heartbeat_seconds
 
 
 REGULAR = Rhythm()

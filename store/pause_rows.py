@@ -42,8 +42,12 @@ def begin_global_pause(connection: Connection, pause: Pause) -> None:
     connection.execute(insert(pauses), {"id": uuid4(), "job_id": None, "ended_at": None} | _values(pause))
 
 
-def end_global_pause(connection: Connection, at: datetime) -> None:
-    connection.execute(_END_GLOBAL, {"at": at})
+def end_global_pause(connection: Connection, at: datetime, only: Pause | None) -> bool:
+    """False if none is in force, or not this one."""
+    statement = _END_GLOBAL
+    if only is not None:
+        statement = statement.where(pauses.c.paused_at == only.at, pauses.c.until.is_not_distinct_from(only.until))
+    return connection.execute(statement, {"at": at}).rowcount > 0
 
 
 def insert_ended_pause(connection: Connection, ended: EndedPause | None) -> None:

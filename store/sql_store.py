@@ -284,9 +284,9 @@ class SqlStore:
         with self._changing() as connection:
             pause_rows.begin_global_pause(connection, pause)
 
-    def end_global_pause(self, at: datetime) -> None:
+    def end_global_pause(self, at: datetime, *, only: Pause | None = None) -> bool:
         with self._changing() as connection:
-            pause_rows.end_global_pause(connection, at)
+            return pause_rows.end_global_pause(connection, at, only)
 
     def node_started(self, record: NodeRecord) -> None:
         with self._writing() as connection:

@@ -13,7 +13,7 @@ from engine.errors import NodeLost, RunInTheWay
 from engine.gate import Refusal, StartGate
 from engine.homes import Homes
 from engine.limits import HEARTBEAT_SECONDS, LOOK_AROUND_SECONDS, MAX_TAKE_OVER_SECONDS, MISSING_FUNCTION_SECONDS
-from engine.nodes import Claimant, Neighbours, Presence, Role
+from engine.nodes import Claimant, Neighbours, NodeRecord, Presence, Role
 from engine.nouns import Assignment, DueHint, RunState
 from engine.policies import OverlapPolicy, Policies
 from engine.rhythm import REGULAR
@@ -209,23 +209,50 @@ def test_a_claim_of_a_node_that_is_lost_writes_nothing(store: SqlStore) -> None:
     assert store.views.runs_page(job_id=None, state=None, before=None, limit=9) == []
 
 
+def look_every_three_seconds(neighbours: Neighbours, record: NodeRecord, *, begin: float, end: float) -> float | None:
+    """When the node is lapsed first, if it is."""
+    instants = [begin + 3.0 * number for number in range(round((end - begin) / 3.0) + 1)]
+    return next((instant for instant in instants if neighbours.observe([record], monotonic=instant)), None)
+
+
+def neighbours_of(me: UUID) -> Neighbours:
+    return Neighbours(me=me, lease_seconds=12.0, gap_seconds=6.0)
+
+
 def test_beats_that_stand_still_make_a_node_lapsed_by_the_observers_own_clock() -> None:
-    neighbours = Neighbours(me=uuid4(), lease_seconds=12.0)
+    neighbours = neighbours_of(uuid4())
     other = make_node(beats=7)
-    assert neighbours.observe([other], monotonic=100.0) == []
-    assert neighbours.observe([other], monotonic=111.9) == []
-    assert neighbours.observe([other], monotonic=112.0) == [other]
+    assert look_every_three_seconds(neighbours, other, begin=100.0, end=109.0) is None
     moved = make_node(id=other.id, beats=8)
-    assert neighbours.observe([moved], monotonic=113.0) == []
-    assert neighbours.observe([moved], monotonic=125.1) == [moved]
+    assert look_every_three_seconds(neighbours, moved, begin=112.0, end=130.0) == 124.0
 
 
 def test_a_node_that_went_and_came_back_is_counted_from_then() -> None:
-    neighbours = Neighbours(me=uuid4(), lease_seconds=12.0)
+    neighbours = neighbours_of(uuid4())
     other = make_node(beats=7)
-    neighbours.observe([other], monotonic=100.0)
-    assert neighbours.observe([], monotonic=105.0) == []
-    assert neighbours.observe([other], monotonic=113.0) == []
+    assert look_every_three_seconds(neighbours, other, begin=100.0, end=106.0) is None
+    assert neighbours.observe([], monotonic=109.0) == []
+    assert look_every_three_seconds(neighbours, other, begin=112.0, end=130.0) == 124.0
+
+
+def test_who_could_not_look_for_a_while_takes_nobody_for_dead_because_of_that() -> None:
+    neighbours = neighbours_of(uuid4())
+    other = make_node(beats=7)
+    assert look_every_three_seconds(neighbours, other, begin=100.0, end=106.0) is None
+    # The database was away for all of them.
+    assert look_every_three_seconds(neighbours, other, begin=160.0, end=180.0) == 172.0
+
+
+def test_the_pause_of_everything_that_ends_elsewhere_is_not_the_one_that_took_its_place(store: SqlStore) -> None:
+    """Between two looks around, this node does not know yet that the pause whose time has come was replaced."""
+    with fleet_of(store, store, look_around_seconds=60.0) as fleet:
+        here, there = fleet.nodes
+        here.scheduler.pausing.pause_all(until=NOON + 5 * SECOND, by=None, note=None)
+        there.scheduler.pausing.follow()
+        here.scheduler.pausing.pause_all(until=None, by="ops", note=None)
+        fleet.advance(10)
+        assert there.scheduler.pausing.current == here.scheduler.pausing.current == store.global_pause()
+        assert store.global_pause() is not None
 
 
 # --- Trust ----------------------------------------------------------------------------------------------------
