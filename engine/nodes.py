@@ -85,7 +85,7 @@ class Neighbours:
     No clocks of two nodes are compared: a node is lapsed when its beats have stood still for `lease_seconds` of the
     observer's own monotonic clock, counted from when they were first seen to stand where they do. Who has not looked
     for longer than `gap_seconds`, frozen itself or without a database, begins to count anew: the others may have been
-    as still as that for the same reason.
+    as still as that for the same reason. One that is new counts half a lease at most of what it did not see itself.
     """
 
     def __init__(self, *, me: UUID, lease_seconds: float, gap_seconds: float) -> None:
@@ -95,14 +95,21 @@ class Neighbours:
         self._looked_at: float | None = None
         self._pulses: dict[UUID, _Pulse] = {}
 
-    def observe(self, live: list[NodeRecord], *, monotonic: float) -> list[NodeRecord]:
-        """Look at the nodes that are on record as live; returns those that are lapsed."""
-        if self._looked_at is None or monotonic - self._looked_at > self._gap_seconds:
+    def observe(self, live: list[NodeRecord], *, now: datetime, monotonic: float) -> list[NodeRecord]:
+        """Look at the nodes that are on record as live, `now` by the clock that all go by; returns those lapsed."""
+        is_new, is_gap = self._looked_at is None, monotonic - (self._looked_at or 0.0) > self._gap_seconds
+        if is_gap:
             self._pulses.clear()
         self._looked_at = monotonic
         others = [record for record in live if record.id != self._me]
         self._pulses = {record.id: self._pulse(record, monotonic) for record in others}
+        if is_new:
+            for record in others:
+                self._pulses[record.id].since -= self._silence(record, now)
         return [record for record in others if monotonic - self._pulses[record.id].since >= self._lease_seconds]
+
+    def _silence(self, record: NodeRecord, now: datetime) -> float:
+        return min(max((now - record.seen_at).total_seconds(), 0.0), self._lease_seconds / 2)
 
     def _pulse(self, record: NodeRecord, monotonic: float) -> _Pulse:
         known = self._pulses.get(record.id)

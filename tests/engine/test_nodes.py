@@ -21,6 +21,7 @@ from registry import FunctionRegistry
 from store import SqlStore
 from tests.engine.interference import Interference, away
 from tests.factories import IDLE, make_advance, make_job, make_node, make_run
+from tests.factories import NOON as FACTORY_NOON
 from tests.fakes import NOON, Fleet, Latch, ManualClock, Node
 
 SECOND = timedelta(seconds=1)
@@ -212,7 +213,9 @@ def test_a_claim_of_a_node_that_is_lost_writes_nothing(store: SqlStore) -> None:
 def look_every_three_seconds(neighbours: Neighbours, record: NodeRecord, *, begin: float, end: float) -> float | None:
     """When the node is lapsed first, if it is."""
     instants = [begin + 3.0 * number for number in range(round((end - begin) / 3.0) + 1)]
-    return next((instant for instant in instants if neighbours.observe([record], monotonic=instant)), None)
+    return next(
+        (instant for instant in instants if neighbours.observe([record], now=FACTORY_NOON, monotonic=instant)), None
+    )
 
 
 def neighbours_of(me: UUID) -> Neighbours:
@@ -231,7 +234,7 @@ def test_a_node_that_went_and_came_back_is_counted_from_then() -> None:
     neighbours = neighbours_of(uuid4())
     other = make_node(beats=7)
     assert look_every_three_seconds(neighbours, other, begin=100.0, end=106.0) is None
-    assert neighbours.observe([], monotonic=109.0) == []
+    assert neighbours.observe([], now=FACTORY_NOON, monotonic=109.0) == []
     assert look_every_three_seconds(neighbours, other, begin=112.0, end=130.0) == 124.0
 
 
@@ -241,6 +244,15 @@ def test_who_could_not_look_for_a_while_takes_nobody_for_dead_because_of_that() 
     assert look_every_three_seconds(neighbours, other, begin=100.0, end=106.0) is None
     # The database was away for all of them.
     assert look_every_three_seconds(neighbours, other, begin=160.0, end=180.0) == 172.0
+
+
+def test_a_new_node_takes_half_a_lease_of_the_silence_of_others_on_trust() -> None:
+    """All were killed, and one is back: their runs must not wait for it to see all of their silence itself."""
+    long_silent = make_node(at=FACTORY_NOON - 60 * SECOND)
+    neighbours = neighbours_of(uuid4())
+    instants = [100.0 + 3.0 * number for number in range(9)]
+    lapsed = [bool(neighbours.observe([long_silent], now=FACTORY_NOON, monotonic=instant)) for instant in instants]
+    assert instants[lapsed.index(True)] == 106.0
 
 
 def test_the_pause_of_everything_that_ends_elsewhere_is_not_the_one_that_took_its_place(store: SqlStore) -> None:
