@@ -19,7 +19,7 @@ from typing import Any
 import psycopg
 
 _DEBIAN = Path("/usr/lib/postgresql")
-_SUPERUSER = "scheduler"
+SUPERUSER = "scheduler"
 _UNTIL_PIPE_CLOSES = '"$@" & server=$!; read -r _; kill -INT $server; wait $server'
 _SETTINGS = {
     "listen_addresses": "",
@@ -40,7 +40,7 @@ class PostgresServer:
 
     def url(self, database: str, *, schema: str = "public") -> str:
         options = f"-csearch_path%3D{schema}"
-        return f"postgresql+psycopg://{_SUPERUSER}@/{database}?host={self.socket_folder}&options={options}"
+        return f"postgresql+psycopg://{SUPERUSER}@/{database}?host={self.socket_folder}&options={options}"
 
     def execute(self, statement: str) -> None:
         """Run one statement outside any transaction, as CREATE DATABASE wants it."""
@@ -54,7 +54,7 @@ class PostgresServer:
         return False
 
     def _connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(host=str(self.socket_folder), user=_SUPERUSER, dbname="postgres", autocommit=True)
+        return psycopg.connect(host=str(self.socket_folder), user=SUPERUSER, dbname="postgres", autocommit=True)
 
 
 @contextmanager
@@ -63,18 +63,20 @@ def running_server() -> Iterator[PostgresServer | None]:
     # Not pytest's folder: another user could not enter that.
     with tempfile.TemporaryDirectory(prefix="scheduler-pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        binaries = _find_binaries(folder)
+        binaries = find_binaries(folder)
         if binaries is None:
             yield None
             return
-        identity = _unprivileged_user(folder)
+        identity = unprivileged_user(folder)
         data = folder / "data"
-        _run(binaries / "initdb", "-D", data, "-U", _SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync", **identity)
+        run_program(
+            binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync", **identity
+        )
         with _started(binaries, data, folder, identity) as server:
             yield server
 
 
-def _find_binaries(folder: Path) -> Path | None:
+def find_binaries(folder: Path) -> Path | None:
     on_path = shutil.which("initdb")
     if on_path:
         return Path(on_path).resolve().parent
@@ -96,7 +98,7 @@ def _embedded_binaries(folder: Path) -> Path | None:
     return package / "pginstall" / "bin"
 
 
-def _unprivileged_user(folder: Path) -> dict[str, Any]:
+def unprivileged_user(folder: Path) -> dict[str, Any]:
     """What subprocess needs to run the server as someone who may be no root."""
     if os.geteuid() != 0:
         return {}
@@ -130,6 +132,6 @@ def _wait_for(server: PostgresServer, shell: "subprocess.Popen[Any]", log: Path)
     raise RuntimeError(f"the PostgreSQL server does not start: {log.read_text()}")
 
 
-def _run(program: Path, *arguments: object, **identity: Any) -> None:
+def run_program(program: Path, *arguments: object, **identity: Any) -> None:
     command = [str(program), *map(str, arguments)]
     subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL, **identity)
