@@ -6,6 +6,7 @@ VENV = .venv
 HOST = 127.0.0.1
 PORT = 8000
 PYTEST_ARGS =
+CHAOS_ARGS =
 
 MINORS = 11 12 13
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet --quiet
@@ -35,7 +36,7 @@ FIND_PYTHON = \
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all pythons lint types check bench bench-hostile slow clean
+.PHONY: help setup run test test-all pythons lint types check bench bench-hostile slow chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +85,9 @@ bench-hostile: $(DEVELOPMENT) ## Measure what hostile functions cost other jobs 
 
 slow: $(DEVELOPMENT) ## Run the slow tests
 	@$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)
+
+chaos: $(DEVELOPMENT) ## Kill, freeze and starve real processes by the hundred (hours; CHAOS_ARGS= for some)
+	@$(VENV)/bin/python -m tests.chaos $(CHAOS_ARGS)
 
 clean: ## Remove environments, caches and builds (never a database or .env)
 	rm -rf .venv .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -1,0 +1,86 @@
+"""kill -9: of one process with a run in flight, of all at once, and at a steady pace under load."""
+
+import random
+from collections.abc import Sequence
+
+from tests.chaos.facts import SECOND
+from tests.chaos.fleet import hold
+from tests.chaos.scene import Place, Scene, scene
+from tests.chaos.verdict import Verdict
+from tests.chaos.waiting import wait_until
+
+ALL_AT_ONCE_EVERY = 20
+"""Among so many rounds, one kills everything at once, the parent of the workers too."""
+
+
+def kill_rounds(place: Place, sizes: Sequence[int], *, rounds: int, jobs: int = 12) -> Verdict:
+    """Kill whoever has a run in flight, as soon as there is one."""
+    chance = random.Random(rounds)
+    with scene(place, sizes) as here:
+        add_mixed_jobs(here, jobs)
+        for number in range(1, rounds + 1):
+            if number % ALL_AT_ONCE_EVERY == 0 or number == rounds:
+                await_flight(here)
+                _kill_all(here)
+            else:
+                kill_one(here, chance)
+        return here.finish(late_limit=5 * SECOND, late_allowance=10 * SECOND)
+
+
+def kill_under_load(
+    place: Place, sizes: Sequence[int], *, jobs: int, seconds: float, every: float, late_seconds: float = 1.0
+) -> Verdict:
+    """Jobs of one second, and a kill of one process every so often."""
+    chance = random.Random(jobs)
+    with scene(place, sizes) as here:
+        # Side by side, as a run that was interrupted is in the way of the next one until it is lost.
+        here.add_jobs(jobs // 2, "chaos_quick", overlap_policy="allow")
+        here.add_jobs(jobs - jobs // 2, "chaos_lingers", overlap_policy="allow", job_metadata={"seconds": 0.1})
+        here.await_slots()
+        for _ in range(max(1, int(seconds / every))):
+            hold(every, here.fleet)
+            kill_one(here, chance)
+        hold(every, here.fleet)
+        return here.finish(
+            late_limit=round(late_seconds * SECOND),
+            late_allowance=2 * SECOND,
+            overlaps=True,
+            # With one process there is nobody while it starts again.
+            must_start=sum(sizes) > 1,
+        )
+
+
+def add_mixed_jobs(here: Scene, count: int) -> None:
+    """Mostly such as are caught in the middle; some quick ones, and some that have to try twice."""
+    few = max(1, count // 6)
+    here.add_jobs(count - 2 * few, "chaos_lingers", job_metadata={"seconds": 0.3})
+    here.add_jobs(few, "chaos_quick")
+    here.add_jobs(few, "chaos_fails_at_first", max_retries=3, retry_delay_seconds=0.1)
+
+
+def await_flight(here: Scene) -> None:
+    """Until a run is in flight in a process that is alive; those that are gone come back meanwhile."""
+
+    def flies() -> bool:
+        here.fleet.revive()
+        return bool(here.in_flight())
+
+    wait_until(flies, "a run is in flight")
+
+
+def kill_one(here: Scene, chance: random.Random) -> int:
+    """Returns the instant."""
+    await_flight(here)
+    victim = chance.choice(sorted({line.pid for line in here.in_flight()} or here.fleet.pids()))
+    here.fleet.kill(victim)
+    here.fault("kill", pid=victim)
+    here.fleet.revive()
+    return here.faults[-1].at
+
+
+def _kill_all(here: Scene) -> None:
+    victims = here.fleet.pids()
+    here.fleet.kill_all()
+    for pid in victims:
+        here.fault("kill", pid=pid)
+    here.fleet.revive()
