@@ -40,8 +40,6 @@ class Story:
     """So long after a fault starts may be late beyond the limit."""
     loss_limit: int = 20 * SECOND
     """So soon after its process was killed an interrupted attempt is on record as lost."""
-    overlaps: bool = False
-    """Whether runs of one job may go side by side."""
     must_start: bool = False
     """Whether there is always somebody to start a slot, so that none is skipped or missed."""
 
@@ -159,15 +157,14 @@ def interrupted(story: Story) -> Iterator[tuple[Line, Fault]]:
 
 def one_at_a_time(story: Story) -> Iterator[Finding]:
     """Runs of one job do not overlap, but for what was lost and went on in a process that had been frozen."""
-    if story.overlaps:
-        return
+    alone = {grid.job_id for grid in story.grids if not grid.overlaps}
     rows = {row.run_id: row for row in story.rows}
     ends = {(line.run_id, line.attempt): line.at for line in story.lines if line.kind == "end"}
     calls: dict[str, list[tuple[Line, int]]] = defaultdict(list)
     for line in starts(story.lines):
         row = rows.get(line.run_id)
         end = row.end_of(line.attempt) if row else None
-        if end and end[0] != "lost" and (line.run_id, line.attempt) in ends:
+        if line.job_id in alone and end and end[0] != "lost" and (line.run_id, line.attempt) in ends:
             calls[line.job_id].append((line, ends[line.run_id, line.attempt]))
     for each in calls.values():
         yield from _overlaps(sorted(each, key=lambda call: call[0].at))

@@ -9,9 +9,9 @@ from tests.chaos.places import postgres_place, sqlite_place
 from tests.chaos.postgres import PostgresServer, running_server
 from tests.chaos.scene import Place
 
-# One process, as long as a database takes no more than one; then [4] and [1, 1, 1].
-WORKERS = [1]
-NODES = [1]
+# As people run it: one command with four workers, or nodes of one process each.
+WORKERS = [4]
+NODES = [1, 1, 1]
 
 
 @pytest.fixture(scope="session")

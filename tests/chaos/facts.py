@@ -34,6 +34,8 @@ class Grid:
     job_id: str
     start_at: int
     interval: int
+    overlaps: bool = False
+    """Whether its runs may go side by side."""
 
     def slots(self, until: int) -> range:
         """Those that are due at `until` or before."""

@@ -61,7 +61,7 @@ class Scene:
             job = self.fleet.call(
                 "POST", "/jobs", json={"name": f"{function} {index}", "start_at": as_text(at)} | wanted
             )
-            self.grids.append(Grid(job["id"], at, step))
+            self.grids.append(Grid(job["id"], at, step, overlaps=fields.get("overlap_policy") == "allow"))
         assert now() < start, "creating the jobs took too long: their first slots are gone"
 
     def fault(self, kind: str, *, pid: int | None = None, since: int | None = None) -> None:

@@ -183,7 +183,7 @@ def test_a_kill_before_the_start_or_of_another_process_interrupted_nothing() -> 
 def test_two_runs_of_a_job_at_once() -> None:
     long = replace(GOOD, lines=[*call(0, lasts=1_200_000), *call(1), *call(5)])
     assert kinds(long) == ["two at once"]
-    assert kinds(replace(long, overlaps=True)) == []
+    assert kinds(replace(long, grids=[replace(GRID, overlaps=True)])) == []
 
 
 def test_what_was_lost_and_went_on_is_not_in_the_way() -> None:
