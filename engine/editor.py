@@ -13,7 +13,7 @@ from engine.dispatcher import hint_of, log_passed_over
 from engine.edits import rescheduled
 from engine.errors import JobNotFound, StoreUnavailable
 from engine.gate import StartGate
-from engine.limits import MAX_EDIT_TRIES
+from engine.limits import MAX_DELETION_TRIES, MAX_EDIT_TRIES
 from engine.nouns import Dropping, EndedPause, Job, JobStatus, Run
 from engine.planning import missed_stretch
 from engine.ports import Clock, Ids, Store
@@ -86,11 +86,21 @@ class Editor:
         """Delete every job; returns how many there were."""
         # Of these, one may be deleted already by a request that has not come to tell the gate; all will be.
         claimed = self._gate.job_ids()
-        deleted = self._store.delete_all_jobs(at=self._clock.now(), droppings=self._droppings())
+        deleted = self._delete_all()
         for job_id in claimed.union(deleted):
             self._forget(job_id)
         log.info("all jobs deleted", jobs=len(deleted))
         return len(deleted)
+
+    def _delete_all(self) -> list[UUID]:
+        for _ in range(MAX_DELETION_TRIES):
+            now = self._clock.now()
+            deleted = self._store.delete_all_jobs(at=now, droppings=self._droppings(now), may_be_silent=False)
+            if deleted is not None:
+                return deleted
+        # Of a job that cannot be read there is no row, however often it is tried.
+        now = self._clock.now()
+        return self._store.delete_all_jobs(at=now, droppings=self._droppings(now)) or []
 
     def reschedule(self, job_id: UUID) -> None:
         """Look up the job's next slot again, because a calendar that it lists has changed. Raises JobNotFound."""
@@ -202,8 +212,8 @@ class Editor:
         run = self.missed(job, self._clock.now(), "the job was deleted before the slot was claimed", ReasonCode.DELETED)
         return None if run is None else Dropping(job.version, run)
 
-    def _droppings(self) -> list[Dropping]:
-        pages = overdue_jobs(self._store, self._clock.now())
+    def _droppings(self, now: datetime) -> list[Dropping]:
+        pages = overdue_jobs(self._store, now)
         return [dropping for jobs in pages for job in jobs if (dropping := self._dropping(job)) is not None]
 
     def _forget(self, job_id: UUID) -> None:

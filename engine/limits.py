@@ -91,6 +91,9 @@ MAX_WAITING_MANUAL_RUNS = 100
 MAX_EDIT_TRIES = 20
 """Times an edit is tried again because a claim moved the job on between its read and its write."""
 
+MAX_DELETION_TRIES = 5
+"""The same of the deletion of all jobs, each with a row for the slots that it leaves; then it is made without."""
+
 MAX_WAIT_SECONDS = 1.0
 """The longest the timer sleeps. A step of the wall clock is noticed after this long at the latest."""
 

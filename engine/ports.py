@@ -95,8 +95,13 @@ class Store(Protocol):
         """
         ...
 
-    def delete_all_jobs(self, *, at: datetime, droppings: Collection[Dropping] = ()) -> list[UUID]:
-        """Delete every job likewise, with those of the rows that still fit; returns the ids of the jobs."""
+    def delete_all_jobs(
+        self, *, at: datetime, droppings: Collection[Dropping] = (), may_be_silent: bool = True
+    ) -> list[UUID] | None:
+        """Delete every job likewise, with those of the rows that still fit; returns the ids of the jobs.
+
+        None, and nothing is deleted, if some job that is due has no fitting row and that may not be.
+        """
         ...
 
     def jobs_per_function(self) -> dict[str, int]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Text, and_, bindparam, cast, delete, func, insert, or_, select, tuple_, update
 
-from engine.nouns import DueHint, Job, JobStatus, Pause
+from engine.nouns import Dropping, DueHint, Job, JobStatus, Pause
 from engine.policies import Policies
 from engine.timing import Timing
 from store.columns import AnyRow
@@ -95,6 +95,12 @@ _PAUSES_ENDING = (
     .where(jobs.c.paused_until.is_not(None), jobs.c.paused_until <= bindparam("until"), jobs.c.next_run_at.is_(None))
     .order_by(jobs.c.paused_until)
     .limit(bindparam("limit"))
+)
+_OVERDUE_VERSIONS = (
+    select(jobs.c.id, jobs.c.version)
+    .where(IS_SCHEDULED, jobs.c.next_run_at <= bindparam("due_before"))
+    .order_by(jobs.c.id)
+    .with_for_update()
 )
 _LISTED = select(jobs.c.exclude_calendars).where(jobs.c.id == bindparam("job_id"))
 _SCHEDULED = select(func.count()).select_from(jobs).where(jobs.c.next_run_at.is_not(None))
@@ -203,6 +209,13 @@ def delete_job(connection: Connection, job_id: UUID, *, at_version: int | None =
         return connection.execute(_DELETE, {"job_id": job_id}).rowcount == 1
     parameters = {"job_id": job_id, "expected_version": at_version}
     return connection.execute(_DELETE_AT_VERSION, parameters).rowcount == 1
+
+
+def are_dropped(connection: Connection, droppings: Collection[Dropping], *, at: datetime) -> bool:
+    """Whether each job that is due by then has a row for its slots, made of it as it is. Nobody changes those jobs."""
+    versions = {dropping.run.job_id: dropping.job_version for dropping in droppings}
+    overdue = connection.execute(_OVERDUE_VERSIONS, {"due_before": at})
+    return all(versions.get(row.id) == row.version for row in overdue)
 
 
 def delete_all_jobs(connection: Connection) -> dict[UUID, int]:

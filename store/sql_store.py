@@ -130,8 +130,12 @@ class SqlStore:
                 run_rows.insert_runs(connection, [None if dropping is None else dropping.run])
             return is_deleted
 
-    def delete_all_jobs(self, *, at: datetime, droppings: Collection[Dropping] = ()) -> list[UUID]:
+    def delete_all_jobs(
+        self, *, at: datetime, droppings: Collection[Dropping] = (), may_be_silent: bool = True
+    ) -> list[UUID] | None:
         with self._changing() as connection:
+            if not may_be_silent and not job_rows.are_dropped(connection, droppings, at=at):
+                return None
             pause_rows.keep_all_pauses(connection, at=at)
             versions = job_rows.delete_all_jobs(connection)
             backfill_rows.cancel_backfills_of_deleted(connection, None, at=at)

@@ -16,10 +16,11 @@ from engine.limits import HEARTBEAT_SECONDS, LOOK_AROUND_SECONDS, MAX_TAKE_OVER_
 from engine.nodes import Claimant, Neighbours, NodeRecord, Presence, Role
 from engine.nouns import Assignment, DueHint, RunState
 from engine.policies import OverlapPolicy, Policies
+from engine.requests import JobChange
 from engine.rhythm import REGULAR
 from registry import FunctionRegistry
 from store import SqlStore
-from tests.engine.interference import Interference, away
+from tests.engine.interference import Interference, away, once
 from tests.factories import IDLE, make_advance, make_job, make_node, make_run
 from tests.factories import NOON as FACTORY_NOON
 from tests.fakes import NOON, Fleet, Latch, ManualClock, Node
@@ -435,3 +436,18 @@ def test_a_node_without_the_function_looks_later_unless_it_is_alone() -> None:
     job_id = uuid4()
     assert homes(me, other).delay(hint(job_id, "absent")) >= timedelta(seconds=MISSING_FUNCTION_SECONDS)
     assert homes(me).delay(hint(job_id, "absent")) == timedelta(0)
+
+
+def test_a_job_that_is_edited_while_all_are_deleted_leaves_a_row_for_its_due_slots(store: SqlStore) -> None:
+    interference = Interference(store)
+    with fleet_of(interference) as fleet:
+        (node,) = fleet.nodes
+        job = node.add()
+        node.scheduler.pausing.pause_all(until=None, by=None, note=None)
+        fleet.advance(25)
+        interference.before["delete_all_jobs"] = once(
+            lambda: node.scheduler.change_job(job.id, JobChange(name="another name"))
+        )
+        assert node.scheduler.delete_all_jobs() == 1
+        (row,) = node.runs(job)
+        assert (row.state, row.slot_count, row.scheduled_for) == (RunState.MISSED, 2, NOON + 10 * SECOND)

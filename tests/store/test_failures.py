@@ -113,7 +113,7 @@ def test_both_drivers_do_the_whole_round(postgres_url: str, driver: str) -> None
     assert {run.result[0] for run in store.views.runs_page(job_id=None, state=None, before=None, limit=200)} == {1}
     assert {hint.version for hint in store.due_hints()} == {2}
     assert len(store.overdue_job_ids(due_before=NOON, after=None, limit=200)) == 0
-    assert len(store.delete_all_jobs(at=NOON)) == 150
+    assert len(store.delete_all_jobs(at=NOON) or ()) == 150
     store.close()
 
 

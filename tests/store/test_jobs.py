@@ -184,7 +184,7 @@ def test_deleting_all_jobs_tells_which_there_were(store: SqlStore) -> None:
     jobs = [make_job() for _ in range(3)]
     added(store, *jobs)
     store.advance([make_advance(jobs[0])])
-    assert set(store.delete_all_jobs(at=NOON)) == {job.id for job in jobs}
+    assert set(store.delete_all_jobs(at=NOON) or ()) == {job.id for job in jobs}
     assert store.delete_all_jobs(at=NOON) == []
     assert store.views.has_runs(jobs[0].id)
 
@@ -261,7 +261,7 @@ def test_deleting_all_jobs_records_slots_of_those_that_did_not_move_meanwhile(st
     added(store, still, moved)
     droppings = [Dropping(1, make_run(job_id=job.id, state=RunState.MISSED)) for job in (still, moved)]
 
-    assert sorted(store.delete_all_jobs(at=NOON, droppings=droppings)) == sorted([still.id, moved.id])
+    assert sorted(store.delete_all_jobs(at=NOON, droppings=droppings) or ()) == sorted([still.id, moved.id])
 
     assert store.run(droppings[0].run.id) == droppings[0].run
     assert store.run(droppings[1].run.id) is None
