@@ -13,7 +13,7 @@ from engine.limits import HEARTBEAT_SECONDS_AT_STOP
 from engine.nodes import Load, Neighbours, NodeRecord, Presence
 from engine.nouns import Finished, Run, RunState
 from engine.ports import Clock, Store
-from engine.recovery import lose_abandoned_runs
+from engine.recovery import lose_abandoned_runs, lose_strays
 from engine.rhythm import Rhythm
 
 log = structlog.get_logger("scheduler.heartbeat")
@@ -104,6 +104,7 @@ class Heartbeat:
         begun = self._clock.monotonic()
         if self._store.node_seen(self._node, self._clock.now(), self._load()):
             self._gate.trust(begun)
+            self._lose_strays()
         else:
             self._come_back()
         self._look_at_others()
@@ -149,6 +150,14 @@ class Heartbeat:
         self.runs_lost += lost
         for finished in results:
             self._finished(finished)
+
+    def _lose_strays(self) -> None:
+        # A commit may come long after its connection was given up: a stalled disk holds it, and nothing that is read.
+        # The gate is asked after the store: a ticket is opened before its claim, and closed after its outcome.
+        running = self._store.running_runs(self._node)
+        strays = [run for run in running if not self._gate.holds(run.id)]
+        if strays:
+            self._finished(lose_strays(self._store, strays, now=self._clock.now()))
 
     def _record(self) -> NodeRecord:
         now = self._clock.now()

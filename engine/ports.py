@@ -225,6 +225,10 @@ class Store(Protocol):
         """The first of the runs on record as running, by their ids, whose node is not live."""
         ...
 
+    def running_runs(self, node: UUID) -> list[Run]:
+        """All runs on record as running on the node."""
+        ...
+
     def clear_stuck(self) -> int:
         """What stuck runs of nodes that are not live had called is gone with its process; how many there were."""
         ...

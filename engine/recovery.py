@@ -1,6 +1,6 @@
 """What a start finds: runs of a process that died, and slots that came due while nobody was there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
 from uuid import UUID
@@ -13,7 +13,7 @@ from engine.edits import rescheduled
 from engine.errors import StoreUnavailable
 from engine.limits import MAX_JOBS_CHECKED_AT_START, MAX_OUTCOME_BATCH
 from engine.metadata import metadata_error
-from engine.nouns import Advance, Finished, Job, Outcome, Run, RunState
+from engine.nouns import Advance, Finished, Job, Outcome, Run, RunState, Trigger
 from engine.planning import plan_catch_up
 from engine.ports import Ids, Store
 from engine.reading import calendars_of, jobs_of, local_jobs, overdue_jobs, read_jobs
@@ -24,6 +24,7 @@ from registry import JobFunction
 log = structlog.get_logger("scheduler.recovery")
 
 LOST_REASON = "the process that ran it ended without recording how it went"
+GIVEN_UP_REASON = "its claim was written only after its node had given it up for failed: it did not start"
 
 
 def lose_abandoned_runs(store: Store, *, now: datetime) -> tuple[int, list[Finished]]:
@@ -41,7 +42,21 @@ def lose_abandoned_runs(store: Store, *, now: datetime) -> tuple[int, list[Finis
     return lost, finished
 
 
-def _lost(run: Run, now: datetime) -> Outcome:
+def lose_strays(store: Store, strays: Sequence[Run], *, now: datetime) -> Finished:
+    """Call runs `lost` that are on record as running on this node, though it has given up their claims.
+
+    They have not started. One by hand is not tried again: who asked for it was told that it could not be.
+    """
+    jobs, _unreadable = read_jobs(store, [*{run.job_id for run in strays if not _is_refused_request(run)}])
+    log.warning("runs lost of claims that were given up", runs=len(strays), first=str(strays[0].id))
+    return store.finish([with_retry(_lost(run, now, GIVEN_UP_REASON), run, jobs.get(run.job_id)) for run in strays])
+
+
+def _is_refused_request(run: Run) -> bool:
+    return run.trigger is Trigger.MANUAL and not run.earlier_attempts
+
+
+def _lost(run: Run, now: datetime, reason: str = LOST_REASON) -> Outcome:
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,
@@ -50,7 +65,7 @@ def _lost(run: Run, now: datetime) -> Outcome:
         finished_at=now,
         started_at=run.started_at,
         lateness_ms=run.lateness_ms,
-        reason=LOST_REASON,
+        reason=reason,
     )
 
 

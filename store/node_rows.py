@@ -46,6 +46,7 @@ _LIVE = select(nodes).where(_IS_LIVE).order_by(nodes.c.started_at, nodes.c.id)
 _LATEST = select(nodes).order_by(_IS_LIVE.desc(), nodes.c.seen_at.desc(), nodes.c.id).limit(bindparam("limit"))
 _LIVE_IDS = select(nodes.c.id).where(_IS_LIVE)
 _ABANDONED = select(runs).where(IS_RUNNING, runs.c.node.not_in(_LIVE_IDS)).order_by(runs.c.id).limit(bindparam("limit"))
+_RUNNING_ON = select(runs).where(IS_RUNNING, runs.c.node == bindparam("node")).order_by(runs.c.id)
 _NOTHING_STUCK = update(runs).where(runs.c.is_stuck, runs.c.node.not_in(_LIVE_IDS)).values(is_stuck=None)
 
 _UPTIME = select(nodes.c.id, nodes.c.started_at, nodes.c.seen_at, nodes.c.stopped_at, _IS_LIVE.label("is_live"))
@@ -109,6 +110,10 @@ def latest_nodes(connection: Connection, limit: int) -> list[NodeRecord]:
 def abandoned_runs(connection: Connection, limit: int) -> list[Run]:
     """The first of the running runs, by their ids, whose node is not live."""
     return [run_of(row) for row in connection.execute(_ABANDONED, {"limit": limit})]
+
+
+def running_runs(connection: Connection, node: UUID) -> list[Run]:
+    return [run_of(row) for row in connection.execute(_RUNNING_ON, {"node": node})]
 
 
 def clear_stuck(connection: Connection) -> int:

@@ -226,6 +226,10 @@ class SqlStore:
         with self._reading() as connection:
             return node_rows.abandoned_runs(connection, limit)
 
+    def running_runs(self, node: UUID) -> list[Run]:
+        with self._reading() as connection:
+            return node_rows.running_runs(connection, node)
+
     def clear_stuck(self) -> int:
         with self._writing() as connection:
             return node_rows.clear_stuck(connection)

@@ -1,0 +1,77 @@
+"""Nodes against each other, and against their own past: commits that come late, deaths between two steps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from engine.errors import StoreUnavailable
+from engine.limits import HEARTBEAT_SECONDS
+from engine.nouns import RunState
+from engine.policies import Policies
+from store import SqlStore
+from tests.engine.interference import Hook, Interference, away, once
+from tests.engine.test_nodes import fleet_of
+from tests.fakes import Node, running
+
+ONE_RETRY = Policies(max_retries=1, retry_delay_seconds=1.0, retry_jitter=0.0)
+
+
+# --- Commits that come after they were given up ------------------------------------------------------------------
+
+
+class LateCommit:
+    """A verb whose answer does not come in time, and whose commit comes when `arrive` is called."""
+
+    def __init__(self, verb: Callable[..., object]) -> None:
+        self._verb = verb
+        self._calls: list[tuple[Any, Any]] = []
+
+    def hook(self) -> Hook:
+        """To be called before the verb: the first call is given up."""
+
+        def give_up(*args: Any, **options: Any) -> None:
+            if not self._calls:
+                self._calls.append((args, options))
+                away()
+
+        return give_up
+
+    def arrive(self) -> None:
+        (args, options), *_ = self._calls
+        self._verb(*args, **options)
+
+
+@pytest.mark.parametrize("max_retries", [0, 1])
+def test_a_claim_that_is_written_after_it_was_given_up_does_not_go_on_for_ever(
+    store: SqlStore, max_retries: int
+) -> None:
+    """A stalled disk holds the commit and nothing that is read: the claim is looked for, and not on record yet."""
+    interfered = Interference(store)
+    late = LateCommit(store.advance)
+    with running(Node(interfered)) as node:
+        policies = Policies(max_retries=max_retries, retry_delay_seconds=1.0, retry_jitter=0.0)
+        node.add(interval_seconds=5.0, max_runs=1, policies=policies)
+        interfered.before["advance"] = late.hook()
+        interfered.after["claims_on_record"] = once(late.arrive)
+        node.advance(6, runs_end=False)
+        node.scheduler._heartbeat.beat()
+        node.advance(2)
+        (run,) = node.runs()
+        assert (run.state, len(node.calls)) == ((RunState.SUCCEEDED, 1) if max_retries else (RunState.LOST, 0))
+
+
+def test_a_run_by_hand_that_was_refused_and_is_written_later_does_not_start(store: SqlStore) -> None:
+    interfered = Interference(store)
+    late = LateCommit(store.add_manual_run)
+    with fleet_of(interfered) as fleet:
+        (node,) = fleet.nodes
+        job = node.add(interval_seconds=1_000.0, policies=ONE_RETRY)
+        interfered.before["add_manual_run"] = late.hook()
+        with pytest.raises(StoreUnavailable):
+            node.scheduler.run_now(job.id)
+        fleet.settle()
+        late.arrive()
+        fleet.advance(2 * HEARTBEAT_SECONDS)
+        assert [run.state for run in node.runs()] == [RunState.LOST]
+        assert node.calls == []
