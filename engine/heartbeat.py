@@ -56,7 +56,6 @@ class Heartbeat:
         self._interval_seconds = rhythm.heartbeat_seconds
         self._neighbours = Neighbours(me=node, lease_seconds=rhythm.lease_seconds, gap_seconds=rhythm.gap_seconds)
         self.runs_lost = 0
-        self._is_first_look = True
         self._condition = threading.Condition()
         self._is_stopping = False
         self._claims_ended_at: datetime | None = None
@@ -129,10 +128,8 @@ class Heartbeat:
         gone = self._store.gone_nodes([record.id for record in others]) if others else set()
         dead = [record for record in others if record.id in gone or record in lapsed]
         lost = {record.id for record in dead if self._lose(record)}
-        if lost or self._is_first_look:
-            self._store.clear_stuck()
-            self._is_first_look = False
-        # Also where nobody was lost just now: whoever lost a node may have died before it came to its runs.
+        # Also where nobody was lost just now: it may have stopped, and whoever lost it may have died before this.
+        self._store.clear_stuck()
         self._lose_runs()
         left = [record for record in live if record.id not in lost]
         self._live_nodes(left)

@@ -47,7 +47,9 @@ _LATEST = select(nodes).order_by(_IS_LIVE.desc(), nodes.c.seen_at.desc(), nodes.
 _LIVE_IDS = select(nodes.c.id).where(_IS_LIVE)
 _ABANDONED = select(runs).where(IS_RUNNING, runs.c.node.not_in(_LIVE_IDS)).order_by(runs.c.id).limit(bindparam("limit"))
 _RUNNING_ON = select(runs).where(IS_RUNNING, runs.c.node == bindparam("node")).order_by(runs.c.id)
-_NOTHING_STUCK = update(runs).where(runs.c.is_stuck, runs.c.node.not_in(_LIVE_IDS)).values(is_stuck=None)
+_NO_LONGER_STUCK = and_(runs.c.is_stuck, runs.c.node.not_in(_LIVE_IDS))
+_HAS_STUCK = select(exists().where(_NO_LONGER_STUCK))
+_NOTHING_STUCK = update(runs).where(_NO_LONGER_STUCK).values(is_stuck=None)
 
 _UPTIME = select(nodes.c.id, nodes.c.started_at, nodes.c.seen_at, nodes.c.stopped_at, _IS_LIVE.label("is_live"))
 _RUNS_JOBS = or_(nodes.c.role.is_(None), nodes.c.role != literal_column("'api'"))
@@ -114,6 +116,11 @@ def abandoned_runs(connection: Connection, limit: int) -> list[Run]:
 
 def running_runs(connection: Connection, node: UUID) -> list[Run]:
     return [run_of(row) for row in connection.execute(_RUNNING_ON, {"node": node})]
+
+
+def has_stuck(connection: Connection) -> bool:
+    """Whether there are any for `clear_stuck`."""
+    return bool(connection.execute(_HAS_STUCK).scalar())
 
 
 def clear_stuck(connection: Connection) -> int:

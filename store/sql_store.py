@@ -231,6 +231,10 @@ class SqlStore:
             return node_rows.running_runs(connection, node)
 
     def clear_stuck(self) -> int:
+        # Asked with each heartbeat, and nearly always for nothing: that must not take the lock for writing.
+        with self._reading() as connection:
+            if not node_rows.has_stuck(connection):
+                return 0
         with self._writing() as connection:
             return node_rows.clear_stuck(connection)
 

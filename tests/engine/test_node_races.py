@@ -12,7 +12,8 @@ from engine.policies import Policies
 from store import SqlStore
 from tests.engine.interference import Hook, Interference, away, once
 from tests.engine.test_nodes import fleet_of
-from tests.fakes import Node, running
+from tests.factories import make_node, make_outcome, make_run
+from tests.fakes import NOON, Node, running
 
 ONE_RETRY = Policies(max_retries=1, retry_delay_seconds=1.0, retry_jitter=0.0)
 
@@ -75,3 +76,22 @@ def test_a_run_by_hand_that_was_refused_and_is_written_later_does_not_start(stor
         fleet.advance(2 * HEARTBEAT_SECONDS)
         assert [run.state for run in node.runs()] == [RunState.LOST]
         assert node.calls == []
+
+
+# --- What a node leaves behind ---------------------------------------------------------------------------------------
+
+
+def test_what_is_stuck_on_a_node_that_stopped_is_so_no_more(store: SqlStore) -> None:
+    """The node that is there looked when it started, and has lost nobody since: nor did anybody when a loser died."""
+    with fleet_of(store) as fleet:
+        job = fleet.nodes[0].add(interval_seconds=1_000.0)
+        gone = make_node(at=NOON)
+        store.node_started(gone)
+        run = make_run(job_id=job.id, node=gone.id, started_at=NOON, scheduled_for=NOON)
+        store.add_manual_run(run, is_forced=True)
+        store.finish([make_outcome(run, state=RunState.TIMED_OUT, is_stuck=True)])
+        store.node_stopped(gone.id, NOON, since=NOON)
+        fleet.advance(HEARTBEAT_SECONDS)
+        found = store.run(run.id)
+        assert found is not None
+        assert not found.is_stuck
