@@ -252,7 +252,7 @@ class Dispatcher:
         begun, claimant = self._clock.monotonic(), Claimant(self._node, self._clock.now())
         try:
             advances = [claim.plan.advance for claim in claims]
-            recorded = self._store.advance(advances, ended=self._recorder.waiting_run_ids(), by=claimant)
+            recorded = self._store.advance(advances, ended=self._recorder.ended_claims(), by=claimant)
         except StoreUnavailable:
             self._doubt(claims, look_again_after_seconds=0.0)
             raise

@@ -77,7 +77,7 @@ class ManualRuns:
 
     def _keep(self, assignment: Assignment, *, is_forced: bool) -> None:
         run = assignment.run
-        ended = self._runner.recorder.waiting_run_ids()
+        ended = self._runner.recorder.ended_claims()
         begun, claimant = self._clock.monotonic(), Claimant(self._node, self._clock.now())
         try:
             in_the_way = self._store.add_manual_run(run, ended=ended, by=claimant, is_forced=is_forced)

@@ -142,8 +142,8 @@ class Store(Protocol):
 
         Returns what was recorded by job id; a job that is missing there was not ours to move. A run is recorded as
         `skipped` or `queued` instead of `running` if the job's overlap policy or its concurrency key says so, by the
-        runs on record at this moment; those in `ended` no longer count: they are over, and only their outcome is not
-        written yet. With `cancel_running` the runs that wait are ended, and those that are running get a
+        runs on record at this moment; those by a claim in `ended` no longer count: they are over, and only their
+        outcome is not written yet. With `cancel_running` the runs that wait are ended, and those that are running get a
         `cancel_reason`: to end them is the caller's. A run that is recorded as `running` or `queued` counts for its
         job's `max_runs`; with the last one the job is completed, whatever `next_run_at` says.
         """

@@ -86,17 +86,17 @@ class Recorder:
                 return
         self._write_at_last(outcome)
 
-    def waiting_run_ids(self) -> set[UUID]:
-        """The runs that are over and about to be on record; not those whose outcome the database refuses.
+    def ended_claims(self) -> set[UUID]:
+        """The claims of runs that are over and about to be on record; not those whose outcome the database refuses.
 
         A job of which such a run is left does not run again, or the refused ones would take permit after permit.
         """
         with self._condition:
             # Not those whose call is over after all: such a run may be about to be tried again.
             return {
-                item.run_id
+                item.claim_id
                 for item in (*self._waiting, *self._being_written)
-                if isinstance(item, Outcome) and item.makes_room
+                if isinstance(item, Outcome) and item.makes_room and item.claim_id is not None
             }
 
     def run_ids_with_outcome(self) -> set[UUID]:

@@ -147,7 +147,7 @@ class WaitingRuns:
         ]
         begun, claimant = self._clock.monotonic(), Claimant(self._node, now)
         try:
-            found = self._store.start_waiting(starts, ended=self._recorder.waiting_run_ids(), by=claimant)
+            found = self._store.start_waiting(starts, ended=self._recorder.ended_claims(), by=claimant)
         except StoreUnavailable:
             self._in_doubt.extend((each, timedelta(0)) for each in candidates)
             raise

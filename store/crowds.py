@@ -13,14 +13,14 @@ from store.tables import IS_RUNNING, IS_WAITING, runs
 _OF_JOBS = runs.c.job_id.in_(bindparam("job_ids", expanding=True))
 # A backfill has a concurrency of its own.
 _COUNTS = runs.c.backfill_id.is_(None)
-_COLUMNS = (runs.c.job_id, runs.c.id, runs.c.state, runs.c.scheduled_for)
+_COLUMNS = (runs.c.job_id, runs.c.id, runs.c.state, runs.c.scheduled_for, runs.c.claim_id)
 # Three questions, each with an index of its own, that nearly always find nothing.
 _CROWD = union_all(
     select(*_COLUMNS).where(_OF_JOBS, IS_RUNNING, _COUNTS),
     select(*_COLUMNS).where(_OF_JOBS, IS_WAITING, _COUNTS),
     select(*_COLUMNS).where(_OF_JOBS, runs.c.is_stuck, runs.c.state != literal_column("'retrying'"), _COUNTS),
 )
-_HOLDING = select(runs.c.concurrency_key, runs.c.id).where(
+_HOLDING = select(runs.c.concurrency_key, runs.c.id, runs.c.claim_id).where(
     runs.c.concurrency_key.in_(bindparam("keys", expanding=True)), or_(IS_RUNNING, runs.c.is_stuck)
 )
 _LOCK_KEY = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("key"), 0)))
@@ -43,13 +43,16 @@ class Crowd:
 
 
 def crowds_of(connection: Connection, job_ids: Sequence[UUID], ended: Collection[UUID]) -> dict[UUID, Crowd]:
-    """Of each of the jobs. Those in `ended` are over and only wait for their outcome's row."""
+    """Of each of the jobs. What runs by a claim in `ended` is over and only waits for its outcome's row.
+
+    By the claim and not by the run, which may be going by another claim: elsewhere, after it was taken for lost here.
+    """
     crowds = {job_id: Crowd() for job_id in job_ids}
     if not job_ids:
         return crowds
     found = connection.execute(_CROWD, {"job_ids": list(job_ids)}).all()
-    for job_id, run_id, state, _ in sorted(found, key=lambda row: (row.scheduled_for, row.id)):
-        if run_id in ended:
+    for job_id, run_id, state, _, claim_id in sorted(found, key=lambda row: (row.scheduled_for, row.id)):
+        if state is RunState.RUNNING and claim_id in ended:
             continue
         crowd = crowds[job_id]
         match state:
@@ -69,14 +72,15 @@ def loads_of_keys(connection: Connection, keys: Collection[str], ended: Collecti
         # writer anyway. In one order, and after the rows of jobs, so that nobody waits in a circle.
         for key in sorted(keys):
             connection.execute(_LOCK_KEY, {"key": key})
-    return Counter(key for key, run_id in _holders(connection, keys) if run_id not in ended)
+    return Counter(key for key, _ in _holders(connection, keys, ended))
 
 
 def holder_of_key(connection: Connection, key: str | None, ended: Collection[UUID]) -> UUID | None:
     """One of the runs of the key that are going."""
-    holders = _holders(connection, [] if key is None else [key])
-    return next((run_id for _, run_id in holders if run_id not in ended), None)
+    holders = _holders(connection, [] if key is None else [key], ended)
+    return next((run_id for _, run_id in holders), None)
 
 
-def _holders(connection: Connection, keys: Collection[str]) -> list[tuple[str, UUID]]:
-    return [(key, run_id) for key, run_id in connection.execute(_HOLDING, {"keys": list(keys)})] if keys else []
+def _holders(connection: Connection, keys: Collection[str], ended: Collection[UUID]) -> list[tuple[str, UUID]]:
+    found = connection.execute(_HOLDING, {"keys": list(keys)}) if keys else ()
+    return [(key, run_id) for key, run_id, claim_id in found if claim_id not in ended]

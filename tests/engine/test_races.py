@@ -88,7 +88,7 @@ def _await(node: Node, is_so: Callable[[], bool], real_seconds: float) -> None:
 def _is_quiet(node: Node) -> bool:
     """The timer is parked, and the recorder has nothing to do or is parked as well."""
     recorder = node.scheduler._recorder
-    is_resting = recorder._backoff.is_pausing or recorder.waiting_run_ids() == set()
+    is_resting = recorder._backoff.is_pausing or recorder.ended_claims() == set()
     if len(recorder) and not (is_resting and _is_parked(node, recorder._condition)):
         return False
     agenda = node._agenda
@@ -103,11 +103,13 @@ def _is_quiet(node: Node) -> bool:
 
 
 def _runs_in_the_pool(node: Node) -> bool:
-    over = node.scheduler._recorder.waiting_run_ids()
+    over = node.scheduler._recorder.ended_claims()
     dispatcher = node.scheduler._timer._dispatcher
     in_doubt = {doubt.claim.run.id for doubt in dispatcher._in_doubt if doubt.claim.run}
     in_doubt |= {candidate.run.id for candidate, _ in dispatcher._waiting._in_doubt}
-    return bool(set(node.scheduler._gate._tickets) - over - in_doubt)
+    tickets = node.scheduler._gate._tickets
+    going = {run_id for run_id, ticket in tickets.items() if ticket.assignment.run.claim_id not in over}
+    return bool(going - in_doubt)
 
 
 def _is_parked(node: Node, condition: threading.Condition) -> bool:

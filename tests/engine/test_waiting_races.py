@@ -476,5 +476,5 @@ def test_a_run_whose_call_is_over_after_all_is_not_over_for_who_asks(node: Node)
     recorder.put(stuck)
     recorder.put(CallOver(run.id, run.job_id))
 
-    assert recorder.waiting_run_ids() == set()
+    assert recorder.ended_claims() == set()
     assert recorder.run_ids_with_outcome() == {run.id}

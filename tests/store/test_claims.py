@@ -143,7 +143,7 @@ def test_a_run_whose_outcome_only_waits_to_be_written_is_not_in_the_way(store: S
     first = make_advance(job)
     store.advance([first])
     second = make_advance(stored(store, job))
-    assert store.advance([second], ended={run_of(first).id}) == {job.id: second.run}
+    assert store.advance([second], ended={token_of(run_of(first))}) == {job.id: second.run}
 
 
 def test_a_finished_run_is_not_in_the_way(store: SqlStore) -> None:
@@ -188,7 +188,7 @@ def test_a_slot_may_have_manual_runs_beside_its_own(store: SqlStore) -> None:
     slot = make_advance(job)
     store.advance([slot])
     manual = make_run(job_id=job.id, trigger=Trigger.MANUAL)
-    assert store.add_manual_run(manual, ended={run_of(slot).id}) is None
+    assert store.add_manual_run(manual, ended={token_of(run_of(slot))}) is None
     assert store.run(manual.id) == manual
 
 
@@ -232,7 +232,7 @@ def test_a_manual_run_is_not_kept_while_a_run_of_its_job_is_running(store: SqlSt
     store.add_manual_run(first)
     assert store.add_manual_run(second) == first.id
     assert store.run(second.id) is None
-    assert store.add_manual_run(second, ended={first.id}) is None
+    assert store.add_manual_run(second, ended={token_of(first)}) is None
 
 
 def test_of_a_manual_run_and_a_slot_at_the_same_moment_one_runs(store: SqlStore) -> None:

@@ -163,7 +163,7 @@ def test_of_several_ends_in_one_batch_the_last_one_counts(
 ) -> None:
     job, first = running(store)
     second = make_run(job_id=job.id, trigger=Trigger.MANUAL)
-    store.add_manual_run(second, ended={first.id})
+    store.add_manual_run(second, ended={token_of(first)})
     store.finish([ending(run, state) for run, state in zip([first, second], states, strict=True)])
     assert status_of(store, job) is expected
 
@@ -177,7 +177,7 @@ def test_the_end_of_a_deleted_jobs_run_is_recorded(store: SqlStore) -> None:
 def test_a_start_that_did_not_happen_is_taken_back(store: SqlStore) -> None:
     job, run = running(store)
     before = make_run(job_id=job.id, trigger=Trigger.MANUAL, started_at=NOON - ONE_MINUTE)
-    store.add_manual_run(before, ended={run.id})
+    store.add_manual_run(before, ended={token_of(run)})
     store.finish([ending(run, RunState.SKIPPED, started_at=None, undoes_claim=True)])
     stored = store.job(job.id)
     assert stored is not None
@@ -187,7 +187,7 @@ def test_a_start_that_did_not_happen_is_taken_back(store: SqlStore) -> None:
 def test_a_start_is_not_taken_back_once_there_was_a_later_one(store: SqlStore) -> None:
     job, run = running(store)
     later = make_run(job_id=job.id, trigger=Trigger.MANUAL, started_at=NOON + ONE_MINUTE)
-    store.add_manual_run(later, ended={run.id})
+    store.add_manual_run(later, ended={token_of(run)})
     store.finish([ending(run, RunState.SKIPPED, started_at=None, undoes_claim=True)])
     stored = store.job(job.id)
     assert stored is not None

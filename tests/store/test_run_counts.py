@@ -9,7 +9,7 @@ import pytest
 from engine.nouns import Advance, Job, JobStatus, Outcome, Run, RunState, Trigger
 from engine.recovery import lose_abandoned_runs
 from store import SqlStore
-from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
+from tests.factories import NOON, make_advance, make_job, make_outcome, make_run, token_of
 from tests.store.test_claims import ONE_MINUTE, added, run_of, stored
 from tests.store.test_outcomes import ERROR, OVER
 from tests.store.test_outcomes import running as claimed
@@ -148,9 +148,9 @@ def test_several_runs_of_one_batch_are_each_given_back(store: SqlStore) -> None:
     job, first = claimed(store, run_count=4)
     other, others = claimed(store, run_count=4)
     second = make_advance(stored(store, job))
-    store.advance([second], ended={first.id})
+    store.advance([second], ended={token_of(first)})
     manual = make_run(job_id=job.id, trigger=Trigger.MANUAL)
-    store.add_manual_run(manual, ended={first.id, run_of(second).id})
+    store.add_manual_run(manual, ended={token_of(first), token_of(run_of(second))})
     after = after_ends(store, job, *(not_started(run) for run in (first, manual, others, run_of(second))))
     assert (after.run_count, after.last_run_at) == (4, None)
     assert after_ends(store, other).run_count == 4
