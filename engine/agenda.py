@@ -106,8 +106,9 @@ class Agenda:
         # One by one: a page may hold thousands, and the timer must not wait for them all (law 5).
         for hint in hints:
             with self.condition:
-                self._heap.refresh(hint)
-                self._wake_if_asleep_past(hint.due_at)
+                if not self._ready.knows(hint):
+                    self._heap.refresh(hint)
+                    self._wake_if_asleep_past(hint.due_at)
 
     def move_homes(self, nodes: frozenset[UUID]) -> None:
         """Go by which nodes run jobs from now on."""

@@ -31,9 +31,18 @@ class Ready:
 
     def add(self, hint: DueHint) -> None:
         """Have the hint wait, in the place of one for the same job or run."""
+        known = self._live.get(hint.key)
+        if known is not None and known[2] == hint:
+            # Whoever looks around brings it again and again while there is no room: a dead entry each time.
+            return
         entry = (_urgency(hint), next(self._counter), hint)
         self._live[hint.key] = entry
         heapq.heappush(self._heaps[self._lane_of(hint)], entry)
+
+    def knows(self, hint: DueHint) -> bool:
+        """Whether the job or run waits already, by this version or a newer one."""
+        known = self._live.get(hint.key)
+        return known is not None and known[2].version >= hint.version
 
     def discard(self, key: UUID, *, up_to_version: int) -> None:
         """Forget what waits of a job or run, unless that is newer (law 2)."""

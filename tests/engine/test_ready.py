@@ -1,5 +1,6 @@
 """What waits for a place in its lane: the order in which it gets one, and that nothing waits for ever."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -75,3 +76,15 @@ def test_a_full_lane_holds_no_other() -> None:
     assert ready.take(Lane.THREAD, at_most=0) == []
     assert len(ready.take(Lane.LOOP, at_most=1)) == 1
     assert ready.has(Lane.THREAD)
+
+
+def test_what_is_brought_again_and_again_while_there_is_no_room_costs_nothing() -> None:
+    ready = Ready(lane_of)
+    hints = hints_of([(number, 0, Lane.THREAD) for number in range(9)])
+    for _ in range(100):
+        for hint in hints:
+            ready.add(hint)
+    assert sum(map(len, ready._heaps.values())) == len(ready) == len(hints)
+    assert ready.knows(hints[0])
+    assert not ready.knows(replace(hints[0], version=2))
+    assert ready.take(Lane.THREAD, at_most=99) == hints
