@@ -130,9 +130,15 @@ class Agenda:
             self._heap.push(hint)
             self._wake_if_asleep_past(hint.due_at)
 
-    def push_later(self, job_id: UUID, seconds: float) -> None:
-        """Have the job looked at in a while, unless something is known of it by then: every version is newer than 0."""
-        self.push(DueHint(job_id, self._clock.now() + timedelta(seconds=seconds), version=0))
+    def push_later(self, job_id: UUID, seconds: float, *, version: int = 0) -> None:
+        """Have the job looked at in a while, unless something newer than `version` is known of it by then.
+
+        Also beyond the horizon: what is read again is when it was due, and it would be looked at all the time.
+        """
+        hint = DueHint(job_id, self._clock.now() + timedelta(seconds=seconds), version)
+        with self.condition:
+            self._heap.push(hint)
+            self._wake_if_asleep_past(hint.due_at)
 
     def remove(self, job_id: UUID, *, up_to_version: int = DOUBT) -> None:
         """Forget a job that is paused, completed or deleted, unless something newer is known of it (law 2)."""

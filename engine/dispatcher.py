@@ -139,7 +139,9 @@ class Dispatcher:
             recorded = None if run is None else run if run.claim_id in on_record else waiting.get(run.id)
             is_ours = any(each.claim_id in on_record or each.id in waiting for each in doubt.claim.runs)
             self._conclude(doubt.claim, recorded, is_ours=is_ours)
-            self._agenda.push_later(doubt.claim.job_id, doubt.look_again_after_seconds)
+            # With its version where it is put off: what is read of it meanwhile, and no newer, is no reason to look.
+            seconds = doubt.look_again_after_seconds
+            self._agenda.push_later(doubt.claim.job_id, seconds, version=doubt.claim.plan.job.version if seconds else 0)
 
     def _dispatch_jobs(self, due: Sequence[Taken]) -> None:
         if not due:
@@ -161,8 +163,9 @@ class Dispatcher:
 
     def _plan(self, due: Sequence[Taken]) -> list[Claim]:
         jobs, unreadable = read_jobs(self._store, [taken.hint.job_id for taken in due])
+        versions = {taken.hint.job_id: taken.hint.version % DOUBT for taken in due}
         for job_id, error in unreadable.items():
-            self._put_off(job_id, "job unreadable", error)
+            self._put_off(job_id, "job unreadable", error, version=versions[job_id])
         self._look_at_pauses(jobs.values())
         for taken in due:
             if taken.hint.version == DOUBT:
@@ -204,7 +207,7 @@ class Dispatcher:
             )
         # A schedule that cannot be read any more: one such job must not hold the others.
         except Exception as error:  # noqa: BLE001 - one job of many
-            self._put_off(job.id, "job unreadable", error)
+            self._put_off(job.id, "job unreadable", error, version=job.version)
             return None
         if plan is None:
             self._agenda.push(hint_of(job))
@@ -226,15 +229,15 @@ class Dispatcher:
             except JobNotFound:
                 continue
             except Exception as error:  # noqa: BLE001 - one job of many
-                self._put_off(job.id, "job not resumed", error)
+                self._put_off(job.id, "job not resumed", error, version=job.version)
 
     def _refusal(self, job: Job) -> str | None:
         if job.function_name in self._functions:
             return None
         return f"function {job.function_name} is not registered"
 
-    def _put_off(self, job_id: UUID, event: str, error: Exception) -> None:
-        self._agenda.push_later(job_id, self._quarantine.put_off(job_id, event, error))
+    def _put_off(self, job_id: UUID, event: str, error: Exception, *, version: int) -> None:
+        self._agenda.push_later(job_id, self._quarantine.put_off(job_id, event, error), version=version)
 
     def _batches(self, claims: list[Claim]) -> Iterator[list[Claim]]:
         """All in one, but for the jobs of a batch that failed by a mistake: each of those alone."""

@@ -1,12 +1,14 @@
 """Nodes against each other, and against their own past: commits that come late, deaths between two steps."""
 
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from engine.errors import StoreUnavailable
-from engine.limits import HEARTBEAT_SECONDS
+from engine.limits import HEARTBEAT_SECONDS, MAX_QUARANTINE_SECONDS, WINDOW_SECONDS
 from engine.nouns import RunState
 from engine.policies import Policies
 from store import SqlStore
@@ -95,3 +97,29 @@ def test_what_is_stuck_on_a_node_that_stopped_is_so_no_more(store: SqlStore) -> 
         found = store.run(run.id)
         assert found is not None
         assert not found.is_stuck
+
+
+# --- What a node looks at, and how often -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", ["jobs_by_id", "advance"])
+def test_a_job_that_was_put_off_is_not_looked_at_again_for_being_due(store: SqlStore, verb: str) -> None:
+    """The looks around, once a second here, find it due each time: that is known, and why it was put off."""
+    interfered = Interference(store)
+    looks: list[float] = []
+    with fleet_of(interfered, window_seconds=WINDOW_SECONDS) as fleet:
+        (node,) = fleet.nodes
+        node.add(interval_seconds=1_000.0, start_at=NOON + timedelta(seconds=5))
+
+        def fail(*_: object, **__: object) -> None:
+            looks.append(node.clock.monotonic())
+            raise TypeError("a mistake of ours")
+
+        interfered.before[verb] = fail
+        fleet.advance(200)
+        pauses = {round(after - before) for before, after in pairwise(dict.fromkeys(looks))}
+        assert MAX_QUARANTINE_SECONDS in pauses
+        assert len(set(looks)) < 12
+        interfered.end()
+        fleet.advance(MAX_QUARANTINE_SECONDS)
+        assert len(node.calls) == 1
