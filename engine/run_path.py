@@ -247,6 +247,8 @@ def not_started(assignment: Assignment, refusal: Refusal, *, at: datetime) -> Ou
     log.info("run not started", **run_keys(run), reason=refusal.reason)
     if run.earlier_attempts and refusal.state is RunState.SKIPPED:
         return attempt_not_started(run, refusal.reason, at=at)
+    if refusal.state is RunState.LOST:
+        return _lost_before_start(assignment, refusal.reason, at)
     return Outcome(
         run_id=run.id,
         job_id=run.job_id,
@@ -257,6 +259,22 @@ def not_started(assignment: Assignment, refusal: Refusal, *, at: datetime) -> Ou
         reason_code=refusal.code,
         undoes_claim=True,
     )
+
+
+def _lost_before_start(assignment: Assignment, reason: str, at: datetime) -> Outcome:
+    """As the other nodes have it, who cannot tell whether it had started: whoever comes first, it is tried again."""
+    run = assignment.run
+    outcome = Outcome(
+        run_id=run.id,
+        job_id=run.job_id,
+        claim_id=run.claim_id,
+        state=RunState.LOST,
+        finished_at=at,
+        started_at=run.started_at,
+        lateness_ms=run.lateness_ms,
+        reason=reason,
+    )
+    return with_retry(outcome, run, assignment.job)
 
 
 def run_keys(run: Run) -> dict[str, Any]:

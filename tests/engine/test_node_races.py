@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 
 from engine.errors import StoreUnavailable
+from engine.gate import Refusal
 from engine.limits import HEARTBEAT_SECONDS, MAX_QUARANTINE_SECONDS, WINDOW_SECONDS
-from engine.nouns import RunState
+from engine.nouns import Assignment, Attempt, RunState
 from engine.policies import Policies
+from engine.run_path import not_started
 from store import SqlStore
 from tests.engine.interference import Hook, Interference, away, once
 from tests.engine.test_nodes import fleet_of
-from tests.factories import make_node, make_outcome, make_run
+from tests.factories import make_job, make_node, make_outcome, make_run
 from tests.fakes import NOON, Node, running
 
 ONE_RETRY = Policies(max_retries=1, retry_delay_seconds=1.0, retry_jitter=0.0)
@@ -97,6 +99,17 @@ def test_what_is_stuck_on_a_node_that_stopped_is_so_no_more(store: SqlStore) -> 
         found = store.run(run.id)
         assert found is not None
         assert not found.is_stuck
+
+
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_what_did_not_start_as_its_node_was_lost_is_tried_again_whoever_records_it(attempt: int) -> None:
+    """The node finds out in the moment at which the others call its runs lost, and its recorder may be faster."""
+    job = make_job(policies=Policies(max_retries=2))
+    earlier = (Attempt(1, RunState.FAILED, NOON, NOON, 1.0, "ValueError", "no luck"),) if attempt > 1 else ()
+    run = make_run(job_id=job.id, attempt=attempt, earlier_attempts=earlier)
+    outcome = not_started(Assignment(run, job), Refusal("lost", RunState.LOST), at=NOON)
+    assert (outcome.state, outcome.attempt_end) == (RunState.RETRYING, RunState.LOST)
+    assert not outcome.undoes_claim
 
 
 # --- What a node looks at, and how often -----------------------------------------------------------------------------
