@@ -71,6 +71,11 @@ class Agenda:
         return len(self._heap) + len(self._ready)
 
     @property
+    def has_others(self) -> bool:
+        """Whether another node runs jobs too."""
+        return self._homes.has_others
+
+    @property
     def is_stopped(self) -> bool:
         """Whether nothing is handed out any more."""
         return self._is_stopped

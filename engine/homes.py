@@ -33,6 +33,11 @@ class Homes:
         is_news, self._others = others != self._others, others
         return is_news
 
+    @property
+    def has_others(self) -> bool:
+        """Whether another node runs jobs too."""
+        return bool(self._others)
+
     def delay(self, hint: DueHint) -> timedelta:
         """None while there are no others."""
         if not self._others:

@@ -255,6 +255,10 @@ MAX_TAKE_OVER_SECONDS = 0.9
 MISSING_FUNCTION_SECONDS = 2.0
 """How much later a node looks that does not have the function: another one may, while a new release comes in."""
 
+MISSING_FUNCTION_RUN_SECONDS = 600.0
+"""For how long a run that waits is left to the other nodes by one that does not have its function, where there are any:
+as long as a new release may take to come in. Then it is skipped."""
+
 WINDOW_SECONDS = 60.0
 """How far ahead a node's heap reaches; what is due later is read in time."""
 

@@ -10,7 +10,7 @@ import structlog
 from engine.agenda import Agenda, Taken
 from engine.errors import StoreUnavailable
 from engine.gate import StartGate
-from engine.limits import LOST_CLAIM_RETRY_SECONDS
+from engine.limits import LOST_CLAIM_RETRY_SECONDS, MISSING_FUNCTION_RUN_SECONDS
 from engine.nodes import Claimant
 from engine.nouns import Assignment, DueHint, Job, JobStatus, Run, RunState, WaitingStart
 from engine.ports import Clock, Ids, Store
@@ -118,7 +118,8 @@ class WaitingRuns:
                 del found[orphan.id]
                 # No later slot takes the place of a backfill's, nor of a run that has had an attempt: these wait for
                 # the start that finds the function again (law 12).
-                if orphan.backfill_id is None and orphan.state is RunState.QUEUED:
+                is_slot = orphan.backfill_id is None and orphan.state is RunState.QUEUED
+                if is_slot and self._is_orphaned_all_over(orphan):
                     self._skip(orphan, f"function {orphan.function_name} is not registered")
         # Nothing from here on asks the store: permits go back, and what raises would have all of them given back again.
         candidates: list[Candidate] = []
@@ -136,6 +137,12 @@ class WaitingRuns:
             else:
                 self._agenda.push(replace(taken.hint, function_name=run.function_name))
         return candidates
+
+    def _is_orphaned_all_over(self, run: Run) -> bool:
+        """While a new release comes in, another node may have the function that this one does not have, or no more."""
+        since = run.due_at or run.scheduled_for
+        is_given_up = self._clock.now() - since >= timedelta(seconds=MISSING_FUNCTION_RUN_SECONDS)
+        return is_given_up or not self._agenda.has_others
 
     def _claim(self, candidates: list[Candidate]) -> None:
         now = self._clock.now()

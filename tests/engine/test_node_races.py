@@ -9,17 +9,25 @@ import pytest
 
 from engine.errors import StoreUnavailable
 from engine.gate import Refusal
-from engine.limits import HEARTBEAT_SECONDS, MAX_QUARANTINE_SECONDS, WINDOW_SECONDS
+from engine.limits import (
+    HEARTBEAT_SECONDS,
+    MAX_QUARANTINE_SECONDS,
+    MISSING_FUNCTION_RUN_SECONDS,
+    MISSING_FUNCTION_SECONDS,
+    WINDOW_SECONDS,
+)
 from engine.nouns import Assignment, Attempt, RunState
-from engine.policies import Policies
+from engine.policies import OverlapPolicy, Policies
 from engine.run_path import not_started
 from store import SqlStore
 from tests.engine.interference import Hook, Interference, away, once
 from tests.engine.test_nodes import fleet_of
 from tests.factories import make_job, make_node, make_outcome, make_run
-from tests.fakes import NOON, Node, running
+from tests.fakes import NOON, Latch, Node, running
 
 ONE_RETRY = Policies(max_retries=1, retry_delay_seconds=1.0, retry_jitter=0.0)
+
+QUEUED = Policies(overlap_policy=OverlapPolicy.QUEUE_ALL)
 
 
 # --- Commits that come after they were given up ------------------------------------------------------------------
@@ -110,6 +118,35 @@ def test_what_did_not_start_as_its_node_was_lost_is_tried_again_whoever_records_
     outcome = not_started(Assignment(run, job), Refusal("lost", RunState.LOST), at=NOON)
     assert (outcome.state, outcome.attempt_end) == (RunState.RETRYING, RunState.LOST)
     assert not outcome.undoes_claim
+
+
+def test_a_run_that_waits_is_left_to_the_node_that_has_its_function(store: SqlStore) -> None:
+    """A new release comes in: the old node looks first, and knows nothing of what the new one is to do."""
+    with fleet_of(store, store) as fleet:
+        old, new = fleet.nodes
+        latch = Latch()
+        new.functions.register("novel", latch)
+        job = new.add(function_name="novel", interval_seconds=5.0, policies=QUEUED)
+        fleet.advance(11 + MISSING_FUNCTION_SECONDS, runs_end=False)
+        assert [run.state for run in new.runs(job)] == [RunState.RUNNING, RunState.QUEUED]
+        old.scheduler._watcher.recheck_waiting()
+        fleet.settle(runs_end=False)
+        assert [run.state for run in new.runs(job)] == [RunState.RUNNING, RunState.QUEUED]
+        latch.release()
+        latch.await_entry()
+        latch.await_entry()
+        latch.release()
+
+
+def test_a_run_that_waits_for_a_function_that_nobody_has_is_skipped_in_the_end(store: SqlStore) -> None:
+    with fleet_of(store, store, look_around_seconds=30.0) as fleet:
+        job = fleet.nodes[0].add(interval_seconds=86_400.0)
+        run = make_run(job_id=job.id, function_name="gone", node=fleet.nodes[0].scheduler.node)
+        store.add_manual_run(run.queued("waits", at=NOON), is_forced=True)
+        fleet.advance(MISSING_FUNCTION_RUN_SECONDS - 30)
+        assert [run.state for run in fleet.nodes[0].runs(job)] == [RunState.QUEUED]
+        fleet.advance(90)
+        assert [run.state for run in fleet.nodes[0].runs(job)] == [RunState.SKIPPED]
 
 
 # --- What a node looks at, and how often -----------------------------------------------------------------------------
