@@ -77,9 +77,16 @@ def advance_jobs(
     connection: Connection, advances: Sequence[Advance], ended: Collection[UUID], *, by: Claimant | None = None
 ) -> dict[UUID, Run | None]:
     """Apply the advances whose job is still at its version; returns what was recorded for each of those."""
+    recorded = _advance(connection, advances, ended, is_claim=by is not None)
     see_claimant(connection, by)
+    return recorded
+
+
+def _advance(
+    connection: Connection, advances: Sequence[Advance], ended: Collection[UUID], *, is_claim: bool
+) -> dict[UUID, Run | None]:
     asked = {advance.job_id: advance for advance in advances}
-    is_judged = by is not None and connection.dialect.name == "postgresql"
+    is_judged = is_claim and connection.dialect.name == "postgresql"
     movable = _MOVABLE_IF_DUE if is_judged else _MOVABLE
     stored = {row.id: row for row in connection.execute(movable, {"job_ids": list(asked)})}
     moves = [asked[job_id] for job_id, row in stored.items() if row.version == asked[job_id].expected_version]
@@ -101,7 +108,12 @@ def add_manual_run(
     is_forced: bool = False,
 ) -> UUID | None:
     """Keep a manual run unless a run of the job is in the way, which is returned; raises JobNotFound."""
+    in_the_way = _add_manual_run(connection, run, ended, is_forced=is_forced)
     see_claimant(connection, by)
+    return in_the_way
+
+
+def _add_manual_run(connection: Connection, run: Run, ended: Collection[UUID], *, is_forced: bool) -> UUID | None:
     job = connection.execute(_LOCK, {"job_id": run.job_id}).first()
     if job is None:
         raise JobNotFound

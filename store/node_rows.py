@@ -31,7 +31,8 @@ _BEAT = {"beats": func.coalesce(nodes.c.beats, 0) + 1, "seen_at": bindparam("at"
 _SEEN = (
     update(nodes).where(_THIS, _IS_LIVE).values(**_BEAT, running_runs=bindparam("running"), permits=bindparam("room"))
 )
-# The fence: in the transaction of a claim, so that whoever declares the node lost comes before it or after it.
+# The fence: in the transaction of a claim, so that whoever declares the node lost comes before it or after it. As the
+# last statement there: a claim may wait long for others, and the heartbeat of its node must not wait with it.
 _CLAIMS = update(nodes).where(_THIS, _IS_LIVE).values(**_BEAT)
 _STOPPED = update(nodes).where(_THIS).values(seen_at=bindparam("at"), stopped_at=bindparam("since"))
 _LOSE = (

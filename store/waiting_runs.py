@@ -48,8 +48,8 @@ _TO_START = _WAITING.order_by(runs.c.scheduled_for, runs.c.id).with_for_update(s
 _JOBS_TO_START = (
     select(jobs.c.id, jobs.c.version, jobs.c.status, *RULES)
     .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
-    .order_by(jobs.c.id)
-    .with_for_update()
+    # One that somebody holds is left for the next look: who is frozen with it must not hold all others as well.
+    .with_for_update(skip_locked=True)
 )
 _START = (
     update(runs)
@@ -117,9 +117,14 @@ def start_waiting(
 ) -> dict[UUID, Run]:
     """Start those for which there is room; returns them, and as they wait those for which there is none.
 
-    A run that is missing there does not wait any more, or its job was edited meanwhile.
+    A run that is missing there does not wait any more, or its job was edited meanwhile, or is held by somebody.
     """
+    found = _start_waiting(connection, starts, ended)
     see_claimant(connection, by)
+    return found
+
+
+def _start_waiting(connection: Connection, starts: Sequence[WaitingStart], ended: Collection[UUID]) -> dict[UUID, Run]:
     asked = {start.run_id: start for start in starts}
     job_ids = sorted({start.job_id for start in starts})
     stored_jobs = {row.id: row for row in connection.execute(_JOBS_TO_START, {"job_ids": job_ids})}

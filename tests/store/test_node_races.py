@@ -1,15 +1,22 @@
 """What nodes that write at once, or too late, leave on record."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select, text
 
+from engine.nodes import Claimant
 from engine.nouns import Advance, Job, Run, RunState, WaitingStart
 from engine.policies import Policies
 from store import SqlStore
-from tests.factories import NOON, make_advance, make_job, make_outcome, make_run, token_of
+from store.locks import succeeds_within
+from store.tables import jobs
+from tests.factories import IDLE, NOON, make_advance, make_job, make_node, make_outcome, make_run, token_of
 
 SECOND = timedelta(seconds=1)
 
@@ -53,3 +60,47 @@ def test_what_ended_by_a_claim_that_was_lost_is_in_the_way_while_it_runs_by_anot
     assert store.add_manual_run(manual, ended={token_of(first.run)}) == first.run.id
     assert store.run(manual.id) is None
     assert now != token_of(first.run)
+
+
+@contextmanager
+def held(store: SqlStore, job: Job) -> Iterator[None]:
+    """Somebody is frozen in a transaction that has locked the job."""
+    with store._transactions.writing_database.begin() as connection:
+        connection.execute(select(jobs.c.id).where(jobs.c.id == job.id).with_for_update()).all()
+        yield
+
+
+def test_a_job_that_somebody_holds_keeps_no_other_from_starting_what_waits(postgres_store: SqlStore) -> None:
+    store = postgres_store
+    first, second = make_job(), make_job()
+    waiting = []
+    for job in (first, second):
+        store.add_job(job)
+        waiting.append(make_run(job_id=job.id).queued("waits", at=NOON))
+        store.add_manual_run(waiting[-1], is_forced=True)
+    starts = [WaitingStart(run.id, run.job_id, first.version, uuid4(), uuid4(), NOON) for run in waiting]
+    with held(store, first):
+        assert set(store.start_waiting(starts)) == {waiting[1].id}
+    assert set(store.start_waiting(starts)) == {waiting[0].id}
+
+
+def test_a_heartbeat_does_not_wait_with_a_claim_that_waits_for_somebody(postgres_store: SqlStore) -> None:
+    store = postgres_store
+    job, node = make_job(), make_node()
+    store.add_job(job)
+    store.node_started(node)
+    with ThreadPoolExecutor() as pool:
+        with held(store, job):
+            run = make_run(job_id=job.id, node=node.id)
+            claim = pool.submit(store.add_manual_run, run, by=Claimant(node.id, NOON))
+            await_lock_wait(store)
+            seen = pool.submit(store.node_seen, node.id, NOON, IDLE)
+            assert seen.result(timeout=2)
+        assert claim.result() is None
+    assert store.run(run.id) == run
+
+
+def await_lock_wait(store: SqlStore) -> None:
+    waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+    with store._transactions.reading_database.connect() as connection:
+        assert succeeds_within(20, lambda: bool(connection.scalar(waiting)))
