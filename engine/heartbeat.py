@@ -20,7 +20,7 @@ log = structlog.get_logger("scheduler.heartbeat")
 
 
 class Heartbeat:
-    """A daemon thread around `beat`. Started last and stopped last, from the scheduler's thread.
+    """A daemon thread around `beat`. Started first and stopped last, from the scheduler's thread.
 
     A node that is killed writes nothing more: the last instant at which it was seen stands, and the others declare it
     lost. One that only seemed dead finds that out here: what it had claimed and not started is not its own any more,

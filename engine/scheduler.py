@@ -112,6 +112,15 @@ class Scheduler:
     def start(self) -> None:
         """Recover what the last process left, read the due times back, start the threads. Raises StoreUnavailable."""
         others = self._heartbeat.enter()
+        # Before all that may take longer than the others wait for a sign of life.
+        self._heartbeat.start()
+        try:
+            self._start(others)
+        except BaseException:
+            self._heartbeat.stop(claims_ended_at=self._clock.now())
+            raise
+
+    def _start(self, others: list[NodeRecord]) -> None:
         now = self._clock.now()
         self.pausing.restore()
         moved = look_up_again(self._store)
@@ -130,7 +139,6 @@ class Scheduler:
             self._timer.start()
         self._retention.start()
         self._watcher.start()
-        self._heartbeat.start()
         log.info(
             "scheduler started",
             node=str(self.node),

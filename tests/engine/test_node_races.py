@@ -21,6 +21,7 @@ from engine.policies import OverlapPolicy, Policies
 from engine.run_path import not_started
 from store import SqlStore
 from tests.engine.interference import Hook, Interference, away, once
+from tests.engine.test_heartbeat import await_beat
 from tests.engine.test_nodes import fleet_of
 from tests.factories import make_job, make_node, make_outcome, make_run
 from tests.fakes import NOON, Latch, Node, running
@@ -88,6 +89,36 @@ def test_a_run_by_hand_that_was_refused_and_is_written_later_does_not_start(stor
         fleet.advance(2 * HEARTBEAT_SECONDS)
         assert [run.state for run in node.runs()] == [RunState.LOST]
         assert node.calls == []
+
+
+# --- How a node comes ----------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_takes_long_to_start_is_seen_to_live_meanwhile(store: SqlStore) -> None:
+    """A hundred thousand jobs whose next slot is looked up again take longer than a lease."""
+    interfered = Interference(store)
+    node = Node(interfered, heartbeat_seconds=HEARTBEAT_SECONDS)
+
+    def take_long() -> None:
+        for _ in range(5):
+            await_beat(node)
+            node.clock.advance_to_next(node.clock.monotonic() + HEARTBEAT_SECONDS)
+        await_beat(node)
+
+    interfered.before["local_job_ids"] = once(take_long)
+    with running(node):
+        (record,) = store.live_nodes()
+        assert (record.beats, record.seen_at) == (5, NOON + timedelta(seconds=5 * HEARTBEAT_SECONDS))
+
+
+def test_a_node_whose_start_fails_says_that_it_has_gone(store: SqlStore) -> None:
+    interfered = Interference(store)
+    node = Node(interfered, heartbeat_seconds=HEARTBEAT_SECONDS)
+    interfered.before["local_job_ids"] = once(away)
+    with pytest.raises(StoreUnavailable):
+        node.scheduler.start()
+    assert store.live_nodes() == []
+    assert not node.scheduler._heartbeat.is_alive
 
 
 # --- What a node leaves behind ---------------------------------------------------------------------------------------
