@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, insert, or_, select, text, update
 
 from engine.limits import MAX_PAUSES_READ
 from engine.nouns import EndedPause, Pause
@@ -29,6 +29,7 @@ _COVERING = (
     .order_by(pauses.c.paused_at.desc())
     .limit(MAX_PAUSES_READ)
 )
+_ONE_AT_A_TIME = text("LOCK TABLE pauses IN SHARE ROW EXCLUSIVE MODE")
 _END_GLOBAL = update(pauses).where(_IN_FORCE).values(ended_at=bindparam("at"))
 
 
@@ -38,6 +39,9 @@ def find_global_pause(connection: Connection) -> Pause | None:
 
 
 def begin_global_pause(connection: Connection, pause: Pause) -> None:
+    if connection.dialect.name == "postgresql":
+        # Two that begin at once would not see each other's, and one of them stay in force behind the other.
+        connection.execute(_ONE_AT_A_TIME)
     connection.execute(_END_GLOBAL, {"at": pause.at})
     connection.execute(insert(pauses), {"id": uuid4(), "job_id": None, "ended_at": None} | _values(pause))
 

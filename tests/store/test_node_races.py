@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select, text
 
 from engine.nodes import Claimant
-from engine.nouns import Advance, Job, Run, RunState, WaitingStart
+from engine.nouns import Advance, Job, Pause, Run, RunState, WaitingStart
 from engine.policies import Policies
-from store import SqlStore
+from store import SqlStore, pause_rows
 from store.locks import succeeds_within
 from store.tables import jobs
 from tests.factories import IDLE, NOON, make_advance, make_job, make_node, make_outcome, make_run, token_of
@@ -104,3 +104,18 @@ def await_lock_wait(store: SqlStore) -> None:
     waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
     with store._transactions.reading_database.connect() as connection:
         assert succeeds_within(20, lambda: bool(connection.scalar(waiting)))
+
+
+def test_of_two_pauses_of_everything_at_once_one_is_in_force(postgres_store: SqlStore) -> None:
+    store = postgres_store
+    first, second = (Pause(NOON + number * SECOND, None, None, None) for number in range(2))
+    with ThreadPoolExecutor() as pool:
+        with store._transactions.writing_database.begin() as connection:
+            pause_rows.begin_global_pause(connection, first)
+            begun = pool.submit(store.begin_global_pause, second)
+            await_lock_wait(store)
+        begun.result()
+    assert store.end_global_pause(NOON + 2 * SECOND, only=second)
+    left = store.global_pause()
+    store.end_global_pause(NOON + 3 * SECOND)
+    assert left is None
