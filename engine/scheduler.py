@@ -126,8 +126,9 @@ class Scheduler:
         moved = look_up_again(self._store)
         # While everything is paused, what became due is looked at when that ends; perhaps it has, meanwhile.
         self.pausing.look_at_clock()
-        # Where others are, nothing came due while nobody was there.
-        is_downtime = self.role.runs_jobs and not others and self.pausing.current is None
+        # Where others are that run jobs, nothing came due while nobody was there.
+        was_alone = not any(record.presence.role.runs_jobs for record in others)
+        is_downtime = self.role.runs_jobs and was_alone and self.pausing.current is None
         caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id) if is_downtime else 0
         orphaned = warn_of_orphans(self._store, self.functions)
         misfits = warn_of_misfits(self._store, self.functions)

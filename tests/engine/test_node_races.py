@@ -16,6 +16,7 @@ from engine.limits import (
     MISSING_FUNCTION_SECONDS,
     WINDOW_SECONDS,
 )
+from engine.nodes import Presence, Role
 from engine.nouns import Assignment, Attempt, RunState
 from engine.policies import OverlapPolicy, Policies
 from engine.run_path import not_started
@@ -119,6 +120,22 @@ def test_a_node_whose_start_fails_says_that_it_has_gone(store: SqlStore) -> None
         node.scheduler.start()
     assert store.live_nodes() == []
     assert not node.scheduler._heartbeat.is_alive
+
+
+def test_nodes_that_only_serve_the_api_do_not_make_up_for_a_downtime(store: SqlStore) -> None:
+    before = Node(store).start()
+    job = before.add(interval_seconds=10.0, policies=Policies(misfire_grace_seconds=60.0))
+    before.stop()
+    before.clock.advance_to_next(45)
+    serving = make_node(at=NOON, presence=Presence(role=Role.API))
+    store.hold_node(serving.id)
+    store.node_started(serving)
+    with running(Node(store, before.clock)) as node:
+        runs = [(run.scheduled_for, run.state, run.slot_count) for run in node.runs(job)]
+        assert runs == [
+            (NOON + timedelta(seconds=10), RunState.MISSED, 3),
+            (NOON + timedelta(seconds=40), RunState.SUCCEEDED, 1),
+        ]
 
 
 # --- What a node leaves behind ---------------------------------------------------------------------------------------
