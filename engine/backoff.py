@@ -24,6 +24,7 @@ class Backoff:
         condition: threading.Condition,
         is_stopping: Callable[[], bool],
         seconds_when_stopping: float = 0.0,
+        most_seconds: float = MAX_BACKOFF_SECONDS,
         failing: str,
         over: str,
     ) -> None:
@@ -31,6 +32,7 @@ class Backoff:
         self._condition = condition
         self._is_stopping = is_stopping
         self._seconds_when_stopping = seconds_when_stopping
+        self._most_seconds = most_seconds
         self._failing = failing
         self._over = over
         self._seconds = 0.0
@@ -44,7 +46,7 @@ class Backoff:
         """Say so, if it is news, and pause."""
         if not self._seconds:
             log.error(self._failing, error=str(error), exc_info=error)
-        self._seconds = min(max(2 * self._seconds, FIRST_BACKOFF_SECONDS), MAX_BACKOFF_SECONDS)
+        self._seconds = min(max(2 * self._seconds, FIRST_BACKOFF_SECONDS), self._most_seconds)
         with self._condition:
             # Asked under the condition: a stop that was called a moment ago has notified nobody.
             seconds = self._seconds_when_stopping if self._is_stopping() else self._seconds

@@ -99,6 +99,11 @@ class StartGate:
         with self._lock:
             return self._is_to_wait(run_id)
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a run may enter now, as far as the node's own life on record goes."""
+        return self._clock.monotonic() - self._trusted_since < self._trust_seconds
+
     def trust(self, since: float) -> None:
         """The node was live on record by a write that began at `since`, on the monotonic clock."""
         with self._lock:
@@ -116,7 +121,7 @@ class StartGate:
     def _is_to_wait(self, run_id: UUID) -> bool:
         ticket = self._tickets.get(run_id)
         is_refused = ticket is None or ticket.refusal is not None
-        return not is_refused and self._clock.monotonic() - self._trusted_since >= self._trust_seconds
+        return not is_refused and not self.is_trusted
 
     def _enter(self, run_id: UUID) -> Refusal | None:
         ticket = self._tickets.get(run_id)

@@ -52,7 +52,8 @@ class HealthCheck:
     def look(self) -> Health:
         """How the node is at this moment."""
         latency_ms = self._store_latency_ms()
-        scheduled_jobs = 0 if latency_ms is None else self._scheduled_jobs()
+        answers = latency_ms is not None
+        scheduled_jobs = self._scheduled_jobs() if answers else 0
         stuck = self._runner.live_runs.stuck
         seconds_since_tick = self._timer.seconds_since_tick
         checks = {
@@ -63,9 +64,13 @@ class HealthCheck:
             "outcomes cannot be recorded": self._runner.recorder.is_failing,
             "the recorder thread is not alive": not self._runner.recorder.is_alive,
             "the heartbeat thread is not alive": not self._heartbeat.is_alive,
-            "what other nodes change is not looked at": not self._watcher.is_alive,
+            "no heartbeat got through for too long: nothing starts": answers and not self._gate.is_trusted,
+            # While the database is away, that says it all.
+            "other nodes are not looked at": answers and self._heartbeat.is_failing,
+            "what other nodes change is not looked at": not self._watcher.is_alive
+            or (answers and self._watcher.is_failing),
             "old history is not deleted": not self._retention.is_alive,
-            "the database does not answer": latency_ms is None,
+            "the database does not answer": not answers,
             "time-outs are not watched": not self._runner.deadlines.is_alive,
             "every thread of the pool is stuck in a run that is over": stuck >= self._agenda.permits[Lane.THREAD],
             "a coroutine holds the loop": self._loop_seconds() > MAX_LOOP_HELD_SECONDS,
@@ -77,7 +82,7 @@ class HealthCheck:
             is_timer_alive=self._timer.is_alive,
             seconds_since_tick=seconds_since_tick,
             is_recorder_alive=self._runner.recorder.is_alive,
-            is_store_reachable=latency_ms is not None,
+            is_store_reachable=answers,
             store_latency_ms=latency_ms,
             scheduled_jobs=scheduled_jobs,
             permits=self._agenda.permits[Lane.THREAD],

@@ -9,7 +9,7 @@ import structlog
 
 from engine.backoff import Backoff
 from engine.gate import Refusal, StartGate
-from engine.limits import HEARTBEAT_SECONDS_AT_STOP
+from engine.limits import HEARTBEAT_SECONDS_AT_STOP, MAX_HEARTBEAT_BACKOFF_SECONDS
 from engine.nodes import Load, Neighbours, NodeRecord, Presence
 from engine.nouns import Finished, Run, RunState
 from engine.ports import Clock, Store
@@ -63,6 +63,7 @@ class Heartbeat:
             clock=clock,
             condition=self._condition,
             is_stopping=lambda: self._is_stopping,
+            most_seconds=MAX_HEARTBEAT_BACKOFF_SECONDS,
             failing="heartbeat failing",
             over="heartbeat works again",
         )
@@ -72,6 +73,11 @@ class Heartbeat:
     def is_alive(self) -> bool:
         """Whether the thread runs."""
         return self._thread.is_alive()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether its last turn failed."""
+        return self._backoff.is_pausing
 
     def enter(self) -> list[NodeRecord]:
         """Write down that the node is there, and lose those whose process is gone; returns the others that are live.

@@ -241,6 +241,10 @@ BREATH_SECONDS = 0.001
 HEARTBEAT_SECONDS = 3.0
 """How often a node writes down that it is there: by so much the end of one that was killed may be wrong."""
 
+MAX_HEARTBEAT_BACKOFF_SECONDS = 1.0
+"""The longest pause after a heartbeat that failed. With the 10 s after which a hanging call is given up it must stay
+below a lease: whoever has the database back first would take the others for dead."""
+
 TRUST_BEATS = 3
 LEASE_BEATS = 4
 GAP_BEATS = 2

@@ -70,6 +70,11 @@ class Watcher:
         """Whether the thread runs."""
         return self._thread.is_alive()
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether its last turn failed."""
+        return self._backoff.is_pausing
+
     def horizon(self, now: datetime) -> datetime | None:
         """Up to when due times are read; None: to the end of time."""
         return None if self._window_seconds == inf else now + timedelta(seconds=self._window_seconds)

@@ -11,7 +11,10 @@ from engine.errors import StoreUnavailable
 from engine.gate import Refusal
 from engine.limits import (
     HEARTBEAT_SECONDS,
+    MAX_BACKOFF_SECONDS,
+    MAX_HEARTBEAT_BACKOFF_SECONDS,
     MAX_QUARANTINE_SECONDS,
+    MAX_WAIT_SECONDS,
     MISSING_FUNCTION_RUN_SECONDS,
     MISSING_FUNCTION_SECONDS,
     WINDOW_SECONDS,
@@ -19,6 +22,7 @@ from engine.limits import (
 from engine.nodes import Presence, Role
 from engine.nouns import Assignment, Attempt, RunState
 from engine.policies import OverlapPolicy, Policies
+from engine.rhythm import REGULAR
 from engine.run_path import not_started
 from store import SqlStore
 from tests.engine.interference import Hook, Interference, away, once
@@ -221,3 +225,37 @@ def test_a_job_that_was_put_off_is_not_looked_at_again_for_being_due(store: SqlS
         interfered.end()
         fleet.advance(MAX_QUARANTINE_SECONDS)
         assert len(node.calls) == 1
+
+
+# --- What a node says of itself --------------------------------------------------------------------------------------
+
+
+def test_a_node_that_cannot_look_at_the_others_or_cannot_beat_is_not_ready(store: SqlStore) -> None:
+    interfered = Interference(store)
+    with fleet_of(interfered, max_wait_seconds=MAX_WAIT_SECONDS) as fleet:
+        (node,) = fleet.nodes
+        assert node.scheduler.health().problems == ()
+        for verb in ("node_seen", "global_pause"):
+            interfered.before[verb] = lambda *_, **__: away()
+        fleet.advance(REGULAR.trust_seconds + 1)
+        assert set(node.scheduler.health().problems) == {
+            "other nodes are not looked at",
+            "what other nodes change is not looked at",
+            "no heartbeat got through for too long: nothing starts",
+        }
+        interfered.end()
+        fleet.advance(HEARTBEAT_SECONDS + MAX_BACKOFF_SECONDS)
+        assert node.scheduler.health().problems == ()
+
+
+def test_a_node_whose_database_is_back_beats_within_a_second(store: SqlStore) -> None:
+    """Pauses that grew to five seconds, after a call that hung for ten, would be longer than a lease."""
+    interfered = Interference(store)
+    with fleet_of(interfered) as fleet:
+        interfered.before["node_seen"] = lambda *_, **__: away()
+        fleet.advance(60)
+        (before,) = store.live_nodes()
+        interfered.end()
+        fleet.advance(MAX_HEARTBEAT_BACKOFF_SECONDS)
+        (after,) = store.live_nodes()
+        assert after.beats > before.beats
