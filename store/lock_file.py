@@ -26,6 +26,7 @@ _guard = Lock()
 
 # struct flock of Linux, where it is as long as this on all machines of 64 bits.
 _FLOCK = struct.Struct("hhqqi4x")
+_KNOWS_FLOCK = sys.platform == "linux" and sys.maxsize > 2**32
 
 
 class LockFile:
@@ -61,7 +62,8 @@ class LockFile:
         with _guard:
             self._stores -= 1
             for node in nodes:
-                self._unlock(node)
+                _set_own(self._descriptor, fcntl.F_UNLCK, _byte_of(node))
+                self._nodes.discard(node)
             if not self._stores:
                 del _files[self.path]
                 os.close(self._descriptor)
@@ -69,7 +71,7 @@ class LockFile:
     def hold(self, node: UUID) -> bool:
         """Show that the node is of a living process; False if another process holds it, or looks at it just now."""
         with _guard:
-            if not _lock(self._descriptor, fcntl.LOCK_EX, _byte_of(node)):
+            if not _set_own(self._descriptor, fcntl.F_WRLCK, _byte_of(node)):
                 return False
             self._nodes.add(node)
             return True
@@ -85,12 +87,8 @@ class LockFile:
         # Shared, so that two that look at the same moment do not take each other for the node.
         is_free = _lock(self._descriptor, fcntl.LOCK_SH, _byte_of(node))
         if is_free:
-            self._unlock(node)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _byte_of(node))
         return is_free
-
-    def _unlock(self, node: UUID) -> None:
-        fcntl.lockf(self._descriptor, fcntl.LOCK_UN, 1, _byte_of(node))
-        self._nodes.discard(node)
 
 
 def lock_file(path: Path, *, alone: bool) -> LockFile | None:
@@ -145,12 +143,29 @@ def _lock(descriptor: int, operation: int, byte: int) -> bool:
     return True
 
 
+def _set_own(descriptor: int, kind: int, byte: int) -> bool:
+    """A lock that belongs to the descriptor, where there are such: another one that is closed does not drop it.
+
+    A job may well copy the folder of its database: the others would see this node gone from then on, and lose its runs
+    time and again.
+    """
+    if not _KNOWS_FLOCK:
+        return _lock(descriptor, fcntl.LOCK_UN if kind == fcntl.F_UNLCK else fcntl.LOCK_EX, byte)
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(kind, os.SEEK_SET, byte, 1, 0))
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError as error:
+        raise StoreUnavailable(f"the lock file cannot be locked: {error.strerror}") from error
+    return True
+
+
 def _byte_of(node: UUID) -> int:
     return _DATABASE_BYTE + 1 + node.int % _NODE_BYTES
 
 
 def _asked_of_kernel(descriptor: int) -> str:
-    if sys.platform != "linux" or sys.maxsize < 2**32:
+    if not _KNOWS_FLOCK:
         return ""
     question = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _DATABASE_BYTE, 1, 0)
     kind, *_, pid = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, question))

@@ -83,6 +83,24 @@ sys.stdin.read()
 """
 
 
+def test_a_node_is_not_gone_because_its_process_has_read_the_lock_file(sqlite_url: str, observer: SqlStore) -> None:
+    """As a job does that copies the folder of the database."""
+    with waiting_process(HOLD_AND_READ, sqlite_url):
+        assert observer.gone_nodes([OTHER]) == set()
+
+
+HOLD_AND_READ = """
+import sys
+from uuid import UUID
+from store import open_store
+store = open_store(sys.argv[1])
+store.hold_node(UUID(int=1))
+open(sys.argv[1].removeprefix("sqlite:///") + ".lock").close()
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_nobody_is_called_gone_once_the_lock_file_was_removed(sqlite_url: str, observer: SqlStore) -> None:
     subprocess.run(["rm", sqlite_url.removeprefix("sqlite:///") + ".lock"], check=True)
     assert observer.gone_nodes([uuid4()]) == set()
