@@ -115,15 +115,17 @@ class Agenda:
                     self._heap.refresh(hint)
                     self._wake_if_asleep_past(hint.due_at)
 
-    def move_homes(self, nodes: frozenset[UUID]) -> None:
-        """Go by which nodes run jobs from now on."""
+    def move_homes(self, nodes: frozenset[UUID]) -> bool:
+        """Go by which nodes run jobs from now on; whether that is news."""
         with self.condition:
-            if self._homes.set_live(nodes):
+            is_news = self._homes.set_live(nodes)
+            if is_news:
                 # Few, and seldom: a node came or went.
                 moved = DueHeap(delay=self._homes.delay)
                 moved.fill(self._heap.hints())
                 self._heap = moved
                 self.condition.notify_all()
+            return is_news
 
     def push(self, hint: DueHint) -> None:
         """Remember when a job, or a run that waits, is due; wakes the timer if it would wake later by itself."""

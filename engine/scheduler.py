@@ -353,7 +353,9 @@ class Scheduler:
         return Load(running_runs=len(self._gate), permits=sum(self._agenda.permits.values()))
 
     def _go_by_nodes(self, live: list[NodeRecord]) -> None:
-        self._agenda.move_homes(frozenset(record.id for record in live if record.presence.role.runs_jobs))
+        if self._agenda.move_homes(frozenset(record.id for record in live if record.presence.role.runs_jobs)):
+            # What waited for the last runs of one that went has been told of to nobody but that one.
+            self._watcher.recheck_soon()
 
     def _end_orphan(self, run: Run) -> None:
         self.cancellation.end(run.id, "the other nodes took its node for dead")

@@ -121,6 +121,11 @@ class Watcher:
             self.recheck_waiting()
             self._rechecked_at = self._clock.monotonic()
 
+    def recheck_soon(self) -> None:
+        """Have runs that wait looked at with the next look, which is now. From any thread."""
+        self._rechecked_at = -inf
+        self.wake()
+
     def recheck_waiting(self) -> None:
         """Have runs that wait looked at, some at each turn: whoever was to wake one may have died before it could."""
         hints = list(islice(self._hints, MAX_WAITING_RECHECKED))

@@ -201,6 +201,25 @@ def test_a_run_that_waits_for_a_function_that_nobody_has_is_skipped_in_the_end(s
         assert [run.state for run in fleet.nodes[0].runs(job)] == [RunState.SKIPPED]
 
 
+def test_what_waited_for_the_last_run_of_a_node_that_stopped_starts_soon(store: SqlStore) -> None:
+    with fleet_of(store) as fleet:
+        (node,) = fleet.nodes
+        gone = make_node(at=NOON)
+        store.hold_node(gone.id)
+        store.node_started(gone)
+        job = node.add(interval_seconds=1_000.0, policies=QUEUED)
+        going = make_run(job_id=job.id, node=gone.id, started_at=NOON)
+        waiting = make_run(job_id=job.id, function_name="note", scheduled_for=NOON).queued("waits", at=NOON)
+        for run in (going, waiting):
+            store.add_manual_run(run, is_forced=True)
+        fleet.advance(HEARTBEAT_SECONDS + 1)
+        assert node.calls == []
+        store.finish([make_outcome(going)])
+        store.node_stopped(gone.id, NOON, since=NOON)
+        fleet.advance(HEARTBEAT_SECONDS)
+        assert len(node.calls) == 1
+
+
 # --- What a node looks at, and how often -----------------------------------------------------------------------------
 
 
