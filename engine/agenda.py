@@ -43,7 +43,9 @@ class Agenda:
         functions: Mapping[str, JobFunction],
         homes: Homes,
         max_wait_seconds: float,
+        takes_hints: bool = True,
     ) -> None:
+        """`takes_hints`: whether anything is ever taken out; without that nothing is kept."""
         self.condition = threading.Condition()
         self.permits = dict(permits)
         self._clock = clock
@@ -60,6 +62,7 @@ class Agenda:
         self._is_held = False
         self._held_until: datetime | None = None
         self._is_stopped = False
+        self._takes_hints = takes_hints
 
     def free_permits(self, lane: Lane) -> int:
         """How many more runs the timer may claim there."""
@@ -129,6 +132,8 @@ class Agenda:
 
     def push(self, hint: DueHint) -> None:
         """Remember when a job, or a run that waits, is due; wakes the timer if it would wake later by itself."""
+        if not self._takes_hints:
+            return
         with self.condition:
             if self._is_beyond(hint):
                 # It is read again in time.
@@ -155,6 +160,8 @@ class Agenda:
 
     def hasten(self, job_id: UUID) -> None:
         """Have the timer look at the job now: what the store says of it is in doubt."""
+        if not self._takes_hints:
+            return
         with self.condition:
             self._heap.hasten(job_id, due_at=self._clock.now())
             self.condition.notify_all()

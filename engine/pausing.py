@@ -66,6 +66,8 @@ class Pausing:
     def resume_all(self, *, catch_up: bool = False) -> None:
         """Start again. What came due meanwhile is missed, or with `catch_up` dealt with as after downtime."""
         with self._one_at_a_time:
+            # Another node may have paused a moment ago: what came due since is missed by that pause, and not late.
+            self._follow()
             self._resume_all(catch_up=catch_up, only=None)
 
     def follow(self) -> None:

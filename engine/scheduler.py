@@ -77,6 +77,7 @@ class Scheduler:
             functions=functions,
             homes=Homes(me=self.node, functions=functions),
             max_wait_seconds=rhythm.max_wait_seconds,
+            takes_hints=self.role.runs_jobs,
         )
         self._runner = Runner(
             store=store,

@@ -1,6 +1,7 @@
 """Nodes against each other, and against their own past: commits that come late, deaths between two steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -29,7 +30,7 @@ from tests.engine.interference import Hook, Interference, away, once
 from tests.engine.test_heartbeat import await_beat
 from tests.engine.test_nodes import fleet_of
 from tests.factories import make_job, make_node, make_outcome, make_run
-from tests.fakes import NOON, Latch, Node, running
+from tests.fakes import NOON, Fleet, Latch, ManualClock, Node, running
 
 ONE_RETRY = Policies(max_retries=1, retry_delay_seconds=1.0, retry_jitter=0.0)
 
@@ -244,6 +245,41 @@ def test_a_job_that_was_put_off_is_not_looked_at_again_for_being_due(store: SqlS
         interfered.end()
         fleet.advance(MAX_QUARANTINE_SECONDS)
         assert len(node.calls) == 1
+
+
+def test_a_node_that_only_serves_the_api_keeps_nothing_that_is_due(store: SqlStore) -> None:
+    """Nobody would ever take it out."""
+    node = Node(store, presence=Presence(role=Role.API))
+    with started(node):
+        job = node.add()
+        node.scheduler.pause_job(job.id)
+        node.scheduler.resume_job(job.id)
+        node._agenda.hasten(job.id)
+        node.scheduler.run_now(job.id)
+        assert node._agenda.scheduled_jobs == 0
+
+
+def test_an_end_of_a_pause_that_this_node_has_not_heard_of_passes_over_what_it_held(store: SqlStore) -> None:
+    clock = ManualClock()
+    node, serving = Node(store, clock), Node(store, clock, presence=Presence(role=Role.API))
+    with started(node, serving) as fleet:
+        job = node.add(interval_seconds=5.0)
+        node.scheduler.pausing.pause_all(until=None, by="ops", note=None)
+        fleet.advance(6)
+        serving.scheduler.pausing.resume_all()
+        node.scheduler.pausing.follow()
+        fleet.settle()
+        assert [run.state for run in node.runs(job)] == [RunState.MISSED]
+
+
+@contextmanager
+def started(*nodes: Node) -> Iterator[Fleet]:
+    fleet = Fleet(*nodes)
+    fleet.start()
+    try:
+        yield fleet
+    finally:
+        fleet.stop()
 
 
 # --- What a node says of itself --------------------------------------------------------------------------------------
