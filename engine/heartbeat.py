@@ -129,7 +129,8 @@ class Heartbeat:
 
     def _look_at_others(self) -> list[NodeRecord]:
         live = self._store.live_nodes()
-        lapsed = self._neighbours.observe(live, now=self._clock.now(), monotonic=self._clock.monotonic())
+        now = self._store.time() if self._neighbours.is_new else None
+        lapsed = self._neighbours.observe(live, now=now, monotonic=self._clock.monotonic())
         others = [record for record in live if record.id != self._node]
         gone = self._store.gone_nodes([record.id for record in others]) if others else set()
         dead = [record for record in others if record.id in gone or record in lapsed]

@@ -95,15 +95,24 @@ class Neighbours:
         self._looked_at: float | None = None
         self._pulses: dict[UUID, _Pulse] = {}
 
-    def observe(self, live: list[NodeRecord], *, now: datetime, monotonic: float) -> list[NodeRecord]:
-        """Look at the nodes that are on record as live, `now` by the clock that all go by; returns those lapsed."""
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not looked yet."""
+        return self._looked_at is None
+
+    def observe(self, live: list[NodeRecord], *, now: datetime | None, monotonic: float) -> list[NodeRecord]:
+        """Look at the nodes that are on record as live; returns those that are lapsed.
+
+        `now` is the instant by the database's clock, by which they were seen too: a clock of this machine may have been
+        set forward since. None where there is none, or where it does not matter any more.
+        """
         is_new, is_gap = self._looked_at is None, monotonic - (self._looked_at or 0.0) > self._gap_seconds
         if is_gap:
             self._pulses.clear()
         self._looked_at = monotonic
         others = [record for record in live if record.id != self._me]
         self._pulses = {record.id: self._pulse(record, monotonic) for record in others}
-        if is_new:
+        if is_new and now is not None:
             for record in others:
                 self._pulses[record.id].since -= self._silence(record, now)
         return [record for record in others if monotonic - self._pulses[record.id].since >= self._lease_seconds]

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -211,7 +211,9 @@ def test_a_claim_of_a_node_that_is_lost_writes_nothing(store: SqlStore) -> None:
     assert store.views.runs_page(job_id=None, state=None, before=None, limit=9) == []
 
 
-def look_every_three_seconds(neighbours: Neighbours, record: NodeRecord, *, begin: float, end: float) -> float | None:
+def look_every_three_seconds(
+    neighbours: Neighbours, record: NodeRecord, *, begin: float, end: float, now: datetime | None = FACTORY_NOON
+) -> float | None:
     """When the node is lapsed first, if it is."""
     instants = [begin + 3.0 * number for number in range(round((end - begin) / 3.0) + 1)]
     return next(
@@ -254,6 +256,12 @@ def test_a_new_node_takes_half_a_lease_of_the_silence_of_others_on_trust() -> No
     instants = [100.0 + 3.0 * number for number in range(9)]
     lapsed = [bool(neighbours.observe([long_silent], now=FACTORY_NOON, monotonic=instant)) for instant in instants]
     assert instants[lapsed.index(True)] == 106.0
+
+
+def test_a_new_node_without_a_clock_of_the_database_sees_all_of_the_silence_itself() -> None:
+    """The wall clock of the host, by which the others were seen, may have been set forward since."""
+    silent = make_node(at=FACTORY_NOON - 60 * SECOND)
+    assert look_every_three_seconds(neighbours_of(uuid4()), silent, begin=100.0, end=120.0, now=None) == 112.0
 
 
 def test_the_pause_of_everything_that_ends_elsewhere_is_not_the_one_that_took_its_place(store: SqlStore) -> None:
