@@ -1,0 +1,199 @@
+"""A process with the real engine in it: the only file that knows how the engine is put together inside."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+
+import engine.heartbeat
+import engine.lanes.drivers
+import store.pause_rows
+import sys
+import threading
+from engine.nouns import Assignment
+from engine.requests import Capacity
+from engine.scheduler import Scheduler
+from registry import FunctionRegistry, Lane
+from tests.simulation.calls import Entry, entry_of
+from tests.simulation.clock import NodeClock, microseconds_of
+from tests.simulation.database import Change, Hooks, SimulatedStore, the_database
+from tests.simulation.faults import Faults
+from tests.simulation.ledger import Commit
+from tests.simulation.rules import Rules
+from tests.simulation.threads import Pool, Threading
+from tests.simulation.world import Process, World
+
+WAITING_RECHECK_SECONDS = 5.0
+"""Instead of 30 s: a seed has not got the time to wait for the net."""
+
+
+@contextmanager
+def cooperative_engine(world: World, *, is_verbose: bool = False) -> Iterator[None]:
+    """The engine's modules with actors for threads, and silent."""
+    threads = Threading(world)
+    patched: list[tuple[Any, str, Any]] = [
+        (module, "threading", threads)
+        for name, module in list(sys.modules.items())
+        if name.startswith("engine.") and getattr(module, "threading", None) is threading
+    ]
+    patched += [
+        (engine.lanes.drivers, "ThreadPoolExecutor", lambda max_workers, **_: Pool(world, max_workers=max_workers)),
+        (engine.heartbeat, "WAITING_RECHECK_SECONDS", WAITING_RECHECK_SECONDS),
+        (store.pause_rows, "uuid4", lambda: random_id(world)),
+    ]
+    kept = [(target, name, getattr(target, name)) for target, name, _ in patched]
+    logging = structlog.get_config()
+    _configure_logs(world, is_verbose=is_verbose)
+    for target, name, value in patched:
+        setattr(target, name, value)
+    try:
+        yield
+    finally:
+        for target, name, value in kept:
+            setattr(target, name, value)
+        structlog.configure(**logging)
+
+
+def random_id(world: World) -> UUID:
+    """A fresh id, the same in each replay."""
+    return UUID(int=world.random.getrandbits(128), version=4)
+
+
+class NodeProcess(Process):
+    """One node, from its start to its end."""
+
+    def __init__(
+        self, name: str, *, world: World, faults: Faults, rules: Rules, functions: FunctionRegistry, threads: int
+    ) -> None:
+        super().__init__(name)
+        self.world = world
+        self.faults = faults
+        self.rules = rules
+        self.clock = NodeClock(world, monotonic_zero=world.random.getrandbits(30))
+        self.troubled_until = world.now
+        self.is_ready = False
+        self.is_stopping = False
+        self.threads = threads
+        hooks = Hooks(self._before, self._committed, self._after)
+        self.store = SimulatedStore(the_database(), hooks)
+        self.scheduler = Scheduler(
+            store=self.store,
+            functions=functions,
+            clock=self.clock,
+            capacity=Capacity(threads=threads),
+            new_id=lambda: random_id(world),
+        )
+        self._watch_entries()
+
+    @property
+    def node(self) -> UUID:
+        return self.scheduler.node
+
+    @property
+    def is_gone(self) -> bool:
+        return self.is_dead or self.is_stopping
+
+    @property
+    def answers(self) -> bool:
+        """Whether it takes requests."""
+        return self.is_ready and not self.is_gone and not self.is_frozen
+
+    def start(self) -> None:
+        """What the process does first; it dies if it cannot start, as a service does."""
+        try:
+            self.scheduler.start()
+        except Exception as error:  # noqa: BLE001 - StoreUnavailable, or what a mutant makes of it
+            self.world.note(f"start failed: {error}")
+            self.die()
+        self.is_ready = True
+
+    def stop(self, grace_seconds: float) -> None:
+        """SIGTERM."""
+        self.is_stopping = True
+        self.world.note(f"STOP {self.name}")
+        self.scheduler.stop(grace_seconds=grace_seconds)
+        self.die()
+
+    def die(self) -> None:
+        """Nothing of it goes on."""
+        self.world.kill(self)
+
+    # --- what it looks like inside ---
+
+    @property
+    def free_permits(self) -> int:
+        return self.scheduler._agenda._free[Lane.THREAD]
+
+    @property
+    def tickets(self) -> int:
+        return len(self.scheduler._gate)
+
+    @property
+    def unrecorded(self) -> int:
+        return len(self.scheduler._recorder)
+
+    @property
+    def queued_runs(self) -> list[Assignment]:
+        pool: Any = self.scheduler._runner.lanes.threads._pool
+        return list(pool.queued)
+
+    def _watch_entries(self) -> None:
+        path = self.scheduler._runner.lanes._run_path
+        enter = path.enter
+
+        def watched(assignment: Assignment) -> bool:
+            is_let_in = enter(assignment)
+            if is_let_in:
+                self._entered(assignment)
+            return is_let_in
+
+        path.enter = watched  # type: ignore[method-assign]  # to see what happens at the gate
+
+    def _entered(self, assignment: Assignment) -> None:
+        if self.is_dead:
+            return
+        ticket = self.scheduler._gate._tickets.get(assignment.run.id)
+        is_forced = ticket is not None and ticket.is_forced
+        slot = microseconds_of(assignment.run.scheduled_for)
+        entry: Entry = entry_of(self, assignment.run, slot=slot, is_forced=is_forced, at=self.world.now)
+        self.world.note(f"enter {entry.run_id} attempt {entry.attempt}")
+        self.rules.entered(entry, getattr(assignment.run, "claim_id", None))
+        if self.free_permits > self.threads:
+            self.rules.violated(f"{self.name} has {self.free_permits} permits of {self.threads}")
+        if any(each.run.trigger.value == "schedule" for each in self.queued_runs):
+            self.rules.violated(f"{self.name} claimed more than it has room for")
+        self.faults.point(self, "enter", "after", writes=False)
+
+    # --- the points around its transactions ---
+
+    def _before(self, verb: str, writes: bool) -> None:
+        self.world._check(self.world._self())
+        self.faults.point(self, verb, "before", writes=writes)
+
+    def _committed(self, verb: str, changes: list[Change]) -> None:
+        world = self.world
+        world.note(f"{verb} {len(changes)}")
+        if changes or verb.endswith("global_pause"):
+            self.rules.ledger.commits += 1
+            request = None if world.current is None else world.current.request
+            self.rules.committed(Commit(self.rules.ledger.commits, world.now, verb, self, request), changes)
+
+    def _after(self, verb: str, writes: bool) -> None:
+        self.faults.point(self, verb, "after", writes=writes)
+
+
+def fresh_id() -> UUID:
+    """An id of no seed."""
+    return uuid4()
+
+
+def _configure_logs(world: World, *, is_verbose: bool) -> None:
+    def tell(_logger: Any, _method: str, event: dict[str, Any]) -> str:
+        keys = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("event", "exc_info"))
+        world.note(f"log: {event['event']} {keys}")
+        raise structlog.DropEvent
+
+    level = 20 if is_verbose else 50
+    structlog.configure(processors=[tell], wrapper_class=structlog.make_filtering_bound_logger(level))

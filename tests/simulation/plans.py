@@ -1,0 +1,62 @@
+"""What one seed is to be: how many nodes, what goes wrong how often, for how long."""
+
+from dataclasses import dataclass, field
+from random import Random
+
+from tests.simulation.faults import Rates
+from tests.simulation.world import SECOND
+
+
+@dataclass(slots=True)
+class Plan:
+    """Times in microseconds of true time."""
+
+    seed: int
+    shape: str = "random"
+    nodes: int = 1
+    threads: int = 3
+    jobs: int = 4
+    trouble: int = 35 * SECOND
+    settling: int = 14 * SECOND
+    watching: int = 8 * SECOND
+    brush_rate: float = 0.01
+    request_every: float = 2.0
+    rates: Rates = field(default_factory=Rates)
+    crash_every: float | None = None
+    freeze_every: float | None = None
+    away_every: float | None = None
+    step_every: float | None = None
+    stop_every: float | None = None
+
+
+def random_plan(seed: int, *, nodes: int = 1) -> Plan:
+    """A seed of chance: each kind of fault is in it or is not, so that none always hides another."""
+    random = Random(f"plan {seed}")
+
+    def maybe(value: float, likelihood: float = 0.5) -> float:
+        return value * random.choice([0.3, 1.0, 2.0]) if random.random() < likelihood else 0.0
+
+    def sometimes(seconds: float, likelihood: float = 0.4) -> float | None:
+        return random.uniform(0.5, 1.5) * seconds if random.random() < likelihood else None
+
+    rates = Rates(
+        crash=maybe(0.003),
+        freeze=maybe(0.003),
+        lost_before=maybe(0.01),
+        lost_after=maybe(0.02),
+        slow=maybe(0.01),
+    )
+    return Plan(
+        seed,
+        nodes=nodes,
+        threads=random.choice([1, 2, 3, 6]),
+        jobs=random.randint(2, 5),
+        brush_rate=random.choice([0.0, 0.01, 0.05]),
+        request_every=random.choice([0.7, 2.0, 5.0]),
+        rates=rates,
+        crash_every=sometimes(15),
+        freeze_every=sometimes(15),
+        away_every=sometimes(15),
+        step_every=sometimes(12),
+        stop_every=sometimes(20, 0.3),
+    )

@@ -1,0 +1,120 @@
+"""The last look: after some calm nothing is late, nothing is stuck, and every slot of the calendar has its row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.simulation.calendar import Epoch
+from tests.simulation.clock import microseconds_of
+from tests.simulation.ledger import WAITING, JobRecord, RunRecord
+from tests.simulation.world import SECOND
+
+MOST_LATE = SECOND * 3 // 2
+"""How late a slot may start in quiet times."""
+
+STUCK_AFTER = 3 * SECOND
+"""In calm no call takes longer than a fraction of a second: what has not moved for so long is stuck."""
+
+
+def check(simulation: Any) -> None:
+    """All of it, once the world stands still."""
+    rules = simulation.rules
+    rules.check_calls()
+    for fault in (*calendar_faults(simulation), *stuck_faults(simulation), *late_faults(simulation)):
+        rules.violated(fault)
+
+
+def calendar_faults(simulation: Any) -> Iterator[str]:
+    """Rows, held against the calendar."""
+    ledger = simulation.rules.ledger
+    wall = min((microseconds_of(each.clock.reads()) for each in simulation.alive), default=0)
+    for job_id, epochs in ledger.epochs.items():
+        job = ledger.jobs.get(job_id)
+        for epoch in epochs:
+            required, allowed = _bounds(epoch, job, wall)
+            for fault in epoch.faults(required=required, allowed=allowed):
+                yield f"job {job_id}: {fault}"
+
+
+def _bounds(epoch: Epoch, job: JobRecord | None, wall: int) -> tuple[int, int]:
+    if epoch.required is not None and epoch.allowed is not None:
+        return epoch.required, epoch.allowed
+    assert job is not None, "an epoch goes on only while its job is there"
+    if job.next_at is None:
+        last = job.last_slot or epoch.first
+        return last, last
+    return max(job.next_at - 1, wall - 2 * MOST_LATE), job.next_at - 1
+
+
+def stuck_faults(simulation: Any) -> Iterator[str]:
+    """Runs that neither end nor start, and permits that did not come home."""
+    world, ledger = simulation.world, simulation.rules.ledger
+    for run in ledger.runs.values():
+        if run.state == "running" and world.now - run.changed_at > STUCK_AFTER:
+            yield f"run {run.id} has been running since {run.changed_at / SECOND:.6f}"
+        if run.state in WAITING and _waits_in_vain(run, simulation):
+            yield f"run {run.id} has been {run.state} since {run.changed_at / SECOND:.6f}"
+    for process in simulation.alive:
+        going = sum(each.process is process and each.is_going for each in simulation.rules.calls.going)
+        if not process.is_ready:
+            yield f"{process.name} has not come up"
+        elif not going and not process.unrecorded and process.tickets == 0 and process.free_permits != process.threads:
+            yield f"{process.name} has {process.free_permits} permits of {process.threads}, and nothing goes on"
+        elif process.tickets and not going and not _is_busy(process, simulation):
+            yield f"{process.name} holds {process.tickets} tickets, and nothing goes on"
+
+
+def _waits_in_vain(run: RunRecord, simulation: Any) -> bool:
+    job = simulation.rules.ledger.jobs.get(run.job_id)
+    if job is None:
+        return True
+    if job.is_paused:
+        return False
+    wall = min(microseconds_of(each.clock.reads()) for each in simulation.alive)
+    due_at = run.values["due_at"]
+    due = 0 if due_at is None else microseconds_of(due_at)
+    world_time = simulation.world.now - run.changed_at
+    return bool(wall - due > 3 * STUCK_AFTER and world_time > 3 * STUCK_AFTER)
+
+
+def _is_busy(process: Any, simulation: Any) -> bool:
+    """Whether a run of it was claimed or ended a moment ago."""
+    recent = simulation.world.now - STUCK_AFTER
+    runs = simulation.rules.ledger.runs.values()
+    return any(run.node == process.node and run.changed_at > recent for run in runs)
+
+
+def late_faults(simulation: Any) -> Iterator[str]:
+    """Slots of the last seconds, in which all was well."""
+    world, rules = simulation.world, simulation.rules
+    ahead = {each.clock.ahead for each in simulation.alive}
+    if len(ahead) != 1:
+        return
+    begin = world.now - simulation.plan.watching
+    for entries in rules.calls.by_run.values():
+        for entry in entries:
+            slot = entry.slot - next(iter(ahead))
+            run = rules.ledger.runs[entry.run_id]
+            if entry.trigger == "schedule" and entry.attempt == 1 and slot > begin and _was_free(run):
+                late = entry.entered_at - slot
+                if late > MOST_LATE and not _was_full(entry, simulation):
+                    yield f"run {run.id} starts {late / SECOND:.3f} s late in quiet times"
+    for run in rules.ledger.runs.values():
+        if run.state in ("missed", "lost") and run.slot - next(iter(ahead)) > begin:
+            yield f"run {run.id} of a quiet time is {run.state}"
+
+
+def _was_full(entry: Any, simulation: Any) -> bool:
+    """Whether other calls may have held all threads since its slot."""
+    slot = entry.slot - entry.process.clock.ahead
+    held = 0
+    for entries in simulation.rules.calls.by_run.values():
+        for other in entries:
+            ended_at = simulation.world.now if other.ended_at is None else other.ended_at
+            is_before = other.entered_at <= entry.entered_at and other is not entry
+            held += other.process is entry.process and is_before and ended_at >= slot
+    return bool(held >= entry.process.threads)
+
+
+def _was_free(run: RunRecord) -> bool:
+    """Whether it was claimed at once, not after it had waited for another run."""
+    return run.values["due_at"] is None and not run.values["earlier_attempts"]

@@ -1,0 +1,198 @@
+"""What must hold whatever happens: looked at with each commit, each entry, each answer, and at the end."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from tests.simulation.calls import Calls, Entry
+from tests.simulation.ledger import SCHEDULED, WAITING, Commit, Ledger, RunRecord
+from tests.simulation.world import SECOND, World
+
+ENDS_BY_CALL = frozenset({"succeeded", "failed", "timed_out"})
+WRONGLY_LOST_AFTER = 14 * SECOND
+"""How long after its last trouble a living node may still be taken for lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the seed's own plan says of a job: the engine's idea of it is not asked."""
+
+    max_instances: int | None
+    key: str | None
+    key_limit: int
+
+
+@dataclass(slots=True)
+class Rules:
+    """Looks on, and keeps what was violated."""
+
+    world: World
+    violations: list[str] = field(default_factory=list)
+    limits: dict[UUID, Limits] = field(default_factory=dict)
+    calls: Calls = field(default_factory=Calls)
+    ledger: Ledger = field(init=False)
+    deleted: set[tuple[Any, UUID]] = field(default_factory=set)
+    paused: dict[tuple[Any, UUID], int] = field(default_factory=dict)
+    all_paused: dict[Any, int] = field(default_factory=dict)
+    pause_of_all: int | None = None
+    """The number of the commit that paused everything, while that is in force."""
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(self._run_changed)
+
+    def violated(self, text: str) -> None:
+        self.world.note(f"VIOLATION {text}")
+        self.violations.append(f"{self.world.now / SECOND:.6f} {text}")
+
+    # --- commits ---
+
+    def committed(self, commit: Commit, changes: Any) -> None:
+        if commit.verb == "begin_global_pause":
+            self.pause_of_all = commit.number
+        if commit.verb == "end_global_pause":
+            self.pause_of_all = None
+        self.ledger.committed(commit, changes)
+        for fault in self.ledger.faults:
+            self.violated(fault)
+        self.ledger.faults.clear()
+
+    def _run_changed(self, commit: Commit, before: RunRecord | None, after: RunRecord) -> None:
+        if after.state == "running" and (before is None or before.state != "running"):
+            self._claimed(commit, before, after)
+        if before is None:
+            return
+        if before.state == "running" and after.state != "running":
+            self._ended(commit, before, after)
+        elif before.state not in WAITING and before.state != "running" and after.state != before.state:
+            self.violated(f"run {after.id} was {before.state} and is made {after.state} by {commit.verb}")
+
+    def _claimed(self, commit: Commit, before: RunRecord | None, after: RunRecord) -> None:
+        job = self.ledger.jobs.get(after.job_id)
+        if job is None:
+            self.violated(f"run {after.id} is claimed after its job was deleted")
+        elif job.is_paused and (after.values["trigger"] == "schedule" or before is not None):
+            self.violated(f"run {after.id} is claimed while its job is paused")
+        elif before is None and after.values["trigger"] == "schedule" and job.values["status"] not in SCHEDULED:
+            self.violated(f"run {after.id} is claimed while its job is {job.values['status']}")
+        if after.node != commit.process.node:
+            self.violated(f"run {after.id} is claimed for another node")
+
+    def _ended(self, commit: Commit, before: RunRecord, after: RunRecord) -> None:
+        end = _end_of_attempt(after)
+        if end in ENDS_BY_CALL and not self.calls.of(before.id, before.attempt) and after.attempt == before.attempt:
+            self.violated(f"run {after.id} is {end} and attempt {before.attempt} was never called")
+        if commit.process.node == before.node:
+            return
+        owner = next((each for each in self._processes() if each.node == before.node), None)
+        if end != "lost":
+            self.violated(f"run {after.id} is made {after.state} by a node that does not own it")
+        elif owner is not None and not owner.is_gone and owner.troubled_until + WRONGLY_LOST_AFTER < self.world.now:
+            self.violated(f"run {after.id} is made lost although its node {owner.name} is well")
+
+    processes: Callable[[], list[Any]] = list
+
+    def _processes(self) -> list[Any]:
+        return self.processes()
+
+    # --- entries ---
+
+    def entered(self, entry: Entry, claim_id: Any = None) -> None:
+        """A gate has let the run in, this very moment."""
+        self._check_record(entry, claim_id)
+        self._check_barriers(entry)
+        for other in self.calls.by_key.get(entry.key, ()):
+            self.violated(
+                f"slot {entry.slot / SECOND:.6f} of job {entry.job_id}, attempt {entry.attempt}, starts a second time "
+                f"({entry.process.name}; before {other.process.name} at {other.entered_at / SECOND:.6f})"
+            )
+        self._check_limits(entry)
+        self.calls.add(entry)
+
+    def _check_record(self, entry: Entry, claim_id: Any) -> None:
+        run = self.ledger.runs.get(entry.run_id)
+        if run is None:
+            self.violated(f"run {entry.run_id} starts without a row")
+        elif run.state != "running":
+            self.violated(f"run {entry.run_id} starts while it is {run.state}")
+        elif run.node != entry.process.node or run.attempt != entry.attempt:
+            self.violated(f"run {entry.run_id} starts attempt {entry.attempt} and its row is of another claim")
+        elif claim_id is not None and UUID(run.values["claim_id"]) != claim_id:
+            self.violated(f"run {entry.run_id} starts by a claim that is not the one on record")
+
+    def _check_barriers(self, entry: Entry) -> None:
+        run, place = self.ledger.runs.get(entry.run_id), (entry.process, entry.job_id)
+        claimed_by = None if run is None else run.claimed_by
+        if claimed_by is None:
+            return
+        if place in self.deleted:
+            self.violated(f"run {entry.run_id} starts after the deletion of its job was answered")
+        if claimed_by < self.paused.get(place, 0):
+            self.violated(f"run {entry.run_id} starts after the pause of its job was answered")
+        if entry.is_forced:
+            return
+        if self.pause_of_all is not None and self.all_paused.get(entry.process, 0) >= self.pause_of_all:
+            self.violated(f"run {entry.run_id} starts after the pause of everything was answered")
+
+    def _check_limits(self, entry: Entry) -> None:
+        limits = self.limits.get(entry.job_id)
+        if limits is None or entry.is_forced or entry.trigger == "backfill":
+            return
+        going = [each for each in self.calls.going if each.is_going and not each.is_forced and self._counts(each)]
+        of_job = sum(each.job_id == entry.job_id for each in going)
+        if limits.max_instances is not None and of_job >= limits.max_instances:
+            self.violated(f"run {entry.run_id} is one of {of_job + 1} at once, of at most {limits.max_instances}")
+        if limits.key is not None:
+            of_key = sum(self.limits[each.job_id].key == limits.key for each in going if each.job_id in self.limits)
+            if of_key >= limits.key_limit:
+                self.violated(f"run {entry.run_id} is one of {of_key + 1} at once of key {limits.key}")
+
+    def _counts(self, entry: Entry) -> bool:
+        """Whether the database knows that it goes on; a node that is taken for lost may still be in a call."""
+        run = self.ledger.runs[entry.run_id]
+        is_of_this = run.attempt == entry.attempt and run.node == entry.process.node
+        return is_of_this and (run.state == "running" or bool(run.values["is_stuck"]))
+
+    # --- answers ---
+
+    def deletion_answered(self, process: Any, job_id: UUID) -> None:
+        self.deleted.add((process, job_id))
+
+    def pause_answered(self, process: Any, job_id: UUID) -> None:
+        job = self.ledger.jobs.get(job_id)
+        if job is not None and job.is_paused and job.paused_by is not None:
+            self.paused[process, job_id] = job.paused_by
+
+    def pause_of_all_answered(self, process: Any) -> None:
+        if self.pause_of_all is not None:
+            self.all_paused[process] = self.pause_of_all
+
+    # --- the end ---
+
+    def check_calls(self) -> None:
+        """What is on record of each run, held against its calls."""
+        for run in self.ledger.runs.values():
+            for fault in self._faults_of(run):
+                self.violated(f"run {run.id} {fault}")
+
+    def _faults_of(self, run: RunRecord) -> Iterator[str]:
+        entries = self.calls.by_run.get(run.id, [])
+        if run.state in ("skipped", "missed") and entries:
+            yield f"is {run.state}, and was called {len(entries)} times"
+        if run.state == "succeeded" and not any(
+            each.end == "returned" and each.attempt == run.attempt for each in entries
+        ):
+            yield "is succeeded, and no call of it returned"
+
+
+def _end_of_attempt(run: RunRecord) -> str:
+    if run.state != "retrying":
+        return run.state
+    earlier = run.values["earlier_attempts"]
+    return "retrying" if not earlier else str(_last_state(earlier))
+
+
+def _last_state(earlier: str) -> str:
+    import json
+
+    return str(json.loads(earlier)[-1]["state"])
