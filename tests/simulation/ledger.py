@@ -130,6 +130,10 @@ class Ledger:
             after.paused_by = commit.number
         if commit.verb in EDITS:
             self._edited(commit, before, after)
+        elif after.next_at is None and after.epoch is not None:
+            # Its last run is claimed.
+            after.epoch.required = after.epoch.allowed = after.last_slot
+            after.epoch = None
 
     def _edited(self, commit: Commit, before: JobRecord | None, after: JobRecord) -> None:
         if before is not None and (before.grid, before.next_at) == (after.grid, after.next_at):

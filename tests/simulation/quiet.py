@@ -54,13 +54,21 @@ def stuck_faults(simulation: Any) -> Iterator[str]:
         if run.state in WAITING and _waits_in_vain(run, simulation):
             yield f"run {run.id} has been {run.state} since {run.changed_at / SECOND:.6f}"
     for process in simulation.alive:
-        going = sum(each.process is process and each.is_going for each in simulation.rules.calls.going)
         if not process.is_ready:
             yield f"{process.name} has not come up"
-        elif not going and not process.unrecorded and process.tickets == 0 and process.free_permits != process.threads:
-            yield f"{process.name} has {process.free_permits} permits of {process.threads}, and nothing goes on"
-        elif process.tickets and not going and not _is_busy(process, simulation):
-            yield f"{process.name} holds {process.tickets} tickets, and nothing goes on"
+        elif not _comes_to_rest(process, simulation):
+            yield f"{process.name} has {process.free_permits} permits of {process.threads}, {process.tickets} tickets"
+
+
+def _comes_to_rest(process: Any, simulation: Any) -> bool:
+    """Whether within some seconds there is a moment at which all permits are home but those of calls that go on."""
+    world = simulation.world
+    for _ in range(400):
+        going = sum(each.process is process and each.is_going for each in simulation.rules.calls.going)
+        if process.free_permits == process.threads - going and process.tickets == going:
+            return True
+        world.run(world.now + SECOND // 100)
+    return False
 
 
 def _waits_in_vain(run: RunRecord, simulation: Any) -> bool:
@@ -74,13 +82,6 @@ def _waits_in_vain(run: RunRecord, simulation: Any) -> bool:
     due = 0 if due_at is None else microseconds_of(due_at)
     world_time = simulation.world.now - run.changed_at
     return bool(wall - due > 3 * STUCK_AFTER and world_time > 3 * STUCK_AFTER)
-
-
-def _is_busy(process: Any, simulation: Any) -> bool:
-    """Whether a run of it was claimed or ended a moment ago."""
-    recent = simulation.world.now - STUCK_AFTER
-    runs = simulation.rules.ledger.runs.values()
-    return any(run.node == process.node and run.changed_at > recent for run in runs)
 
 
 def late_faults(simulation: Any) -> Iterator[str]:
