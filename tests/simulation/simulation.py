@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation import quiet
+from tests.simulation import quiet, shapes
 from tests.simulation.bodies import Bodies
 from tests.simulation.clients import Clients, any_draft
 from tests.simulation.database import the_database
 from tests.simulation.faults import Faults, freeze_length
 from tests.simulation.nodes import NodeProcess, cooperative_engine
-from tests.simulation.plans import Plan
+from tests.simulation.plans import Plan, random_plan
 from tests.simulation.rules import Rules
 from tests.simulation.world import SECOND, Stalled, World
 
@@ -163,7 +163,12 @@ class Simulation:
                 act(world.random.choice(there))
 
 
-def run_plan(plan: Plan, *, is_verbose: bool = False, prepare: Callable[[Simulation], None] | None = None) -> Result:
+def plan_of(seed: int, *, nodes: int = 1) -> Plan:
+    """Even seeds are random, odd ones directed."""
+    return shapes.directed_plan(seed, nodes=nodes) if seed % 2 else random_plan(seed, nodes=nodes)
+
+
+def run_plan(plan: Plan, *, is_verbose: bool = False) -> Result:
     """One seed, from an empty database."""
     the_database().clear()
     world = World(f"world {plan.seed} {plan.shape}")
@@ -171,8 +176,7 @@ def run_plan(plan: Plan, *, is_verbose: bool = False, prepare: Callable[[Simulat
     with ExitStack() as stack:
         stack.enter_context(cooperative_engine(world, is_verbose=is_verbose))
         simulation = Simulation(plan, world)
-        if prepare is not None:
-            prepare(simulation)
+        shapes.prepare(simulation)
         try:
             simulation.run()
         except Stalled as error:

@@ -25,7 +25,7 @@ class Lock:
                 return False
             actor = world.current
             self._waiting.append(actor)
-            is_woken = world.park(None if timeout < 0 else round(timeout * SECOND))
+            is_woken = world.park(_microseconds(None if timeout < 0 else timeout))
             if actor in self._waiting:
                 self._waiting.remove(actor)
             if not is_woken and timeout >= 0:
@@ -113,7 +113,7 @@ class Condition:
         assert actor is not None
         self._waiting.append(actor)
         depth = self._lock.let_go()
-        was_notified = world.park(None if timeout is None else round(timeout * SECOND))
+        was_notified = world.park(_microseconds(timeout))
         if actor in self._waiting:
             self._waiting.remove(actor)
         self._lock.take_again(depth)
@@ -192,7 +192,7 @@ class Thread:
 
     def join(self, timeout: float | None = None) -> None:
         if self._actor is not None:
-            self._world.join(self._actor, None if timeout is None else round(timeout * SECOND))
+            self._world.join(self._actor, _microseconds(timeout))
 
 
 class Threading:
@@ -252,3 +252,8 @@ class Pool:
         finally:
             self._free += 1
             self._next()
+
+
+def _microseconds(seconds: float | None) -> int | None:
+    """Never none of a time that is there: a loop that waits for less than a microsecond must come out of it."""
+    return None if seconds is None else max(round(seconds * SECOND), 1 if seconds > 0 else 0)

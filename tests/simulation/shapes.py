@@ -1,0 +1,151 @@
+"""Narrow shapes: one fault, or one edit, at one exact point, where by chance it would hardly ever come."""
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from tests.simulation.clients import KINDS
+from tests.simulation.faults import LEASE, Trigger
+from tests.simulation.plans import Plan
+from tests.simulation.world import SECOND
+
+Shape = Callable[[Any, Random], None]
+
+EDITS = ("pause", "delete", "change", "rename", "pause_all", "pause_until", "resume", "cancel", "run_now", "run_forced")
+
+
+def crash_between_claim_and_outcome(simulation: Any, random: Random) -> None:
+    """Before or after the claim's commit, at the gate, before or after the outcome's commit."""
+    verb, phase = random.choice(
+        [("advance", "before"), ("advance", "after"), ("enter", "after"), ("finish", "before"), ("finish", "after"),
+         ("start_waiting", "before"), ("start_waiting", "after"), ("add_manual_run", "after")]
+    )  # fmt: skip
+    for nth in (random.randint(1, 4), random.randint(5, 9)):
+        _at(simulation, verb, phase, nth, simulation.faults.crash)
+
+
+def lost_answer(simulation: Any, random: Random) -> None:
+    """Of one verb, before or after its commit, once or twice in a row."""
+    verb = random.choice(["advance", "advance", "start_waiting", "start_waiting", "finish", "finish", "add_manual_run",
+                          "replace_job", "delete_job", "add_job", "end_waiting", "begin_global_pause",
+                          "end_global_pause"])  # fmt: skip
+    phase = random.choice(["before", "after", "after"])
+    nth = random.randint(1, 5)
+    for each in range(nth, nth + random.choice([1, 1, 2])):
+        _at(simulation, verb, phase, each, lambda one: simulation.faults.lose_answer(one, is_written=phase == "after"))
+
+
+def edit_at_a_claim(simulation: Any, random: Random) -> None:
+    """An edit from begin to answer while a claim stands before or after its commit, or a run at the gate."""
+    verb, phase = random.choice(
+        [("advance", "before"), ("advance", "after"), ("start_waiting", "before"), ("start_waiting", "after"),
+         ("enter", "after"), ("jobs_by_id", "after"), ("waiting_runs", "after"), ("add_manual_run", "before"),
+         ("add_manual_run", "after")]
+    )  # fmt: skip
+    for nth in random.sample(range(1, 10), 3):
+        _at(simulation, verb, phase, nth, _edit(simulation, random.choice(EDITS)))
+
+
+def edit_at_an_edit(simulation: Any, random: Random) -> None:
+    """Two edits at once."""
+    for nth in random.sample(range(1, 10), 4):
+        verb = random.choice(["replace_job", "delete_job", "begin_global_pause", "end_global_pause", "job"])
+        _at(simulation, verb, random.choice(["before", "after"]), nth, _edit(simulation, random.choice(KINDS)))
+
+
+def edit_at_an_outcome(simulation: Any, random: Random) -> None:
+    """A cancellation, a deletion, a pause while an outcome is being written."""
+    for nth in random.sample(range(1, 8), 3):
+        kind = random.choice(["cancel", "cancel", "delete", "pause", "run_now", "change"])
+        _at(simulation, "finish", random.choice(["before", "after"]), nth, _edit(simulation, kind))
+
+
+def freeze_at_a_claim(simulation: Any, random: Random) -> None:
+    """The node stands still between its claim's commit, the gate, the call and the outcome, for more than a lease."""
+    verb, phase = random.choice(
+        [("advance", "before"), ("advance", "after"), ("enter", "after"), ("finish", "before"),
+         ("start_waiting", "after"), ("jobs_by_id", "after")]
+    )  # fmt: skip
+    length = LEASE + int(random.random() * 6 * SECOND)
+    _at(simulation, verb, phase, random.randint(1, 4), lambda one: simulation.faults.freeze(one, length))
+
+
+def slow_store(simulation: Any, random: Random) -> None:
+    """One verb takes seconds, and an edit comes in between."""
+    verb = random.choice(["advance", "start_waiting", "finish", "jobs_by_id", "replace_job"])
+    phase, length = random.choice(["before", "after"]), int(random.uniform(0.5, 6) * SECOND)
+    kind = random.choice(EDITS)
+
+    def act(process: Any) -> None:
+        _edit(simulation, kind)(process)
+        simulation.faults.slow_down(process, length)
+
+    for nth in random.sample(range(1, 8), 2):
+        _at(simulation, verb, phase, nth, act)
+
+
+def clock_step(simulation: Any, random: Random) -> None:
+    """The wall clock is set at a claim or an edit."""
+    for nth in random.sample(range(1, 8), 2):
+        verb = random.choice(["advance", "jobs_by_id", "replace_job", "start_waiting", "job"])
+        step = random.choice([-20, -3, -0.1, 0.1, 3, 20]) * SECOND
+        _at(simulation, verb, "before", nth, lambda one, step=step: simulation.faults.step(one, round(step)))
+
+
+SHAPES: dict[str, Shape] = {
+    shape.__name__: shape
+    for shape in (
+        crash_between_claim_and_outcome,
+        lost_answer,
+        edit_at_a_claim,
+        edit_at_an_edit,
+        edit_at_an_outcome,
+        freeze_at_a_claim,
+        slow_store,
+        clock_step,
+    )
+}
+
+
+def directed_plan(seed: int, *, nodes: int = 1, shape: str | None = None) -> Plan:
+    """A seed with few jobs, in which nothing goes wrong but what its shape says."""
+    random = Random(f"directed {seed}")
+    return Plan(
+        seed,
+        shape=shape or random.choice(list(SHAPES)),
+        nodes=nodes,
+        threads=random.choice([1, 2, 3]),
+        jobs=random.randint(1, 2),
+        trouble=24 * SECOND,
+        settling=13 * SECOND,
+        watching=5 * SECOND,
+        brush_rate=random.choice([0.0, 0.02, 0.1]),
+        request_every=random.choice([2.0, 4.0]),
+    )
+
+
+def prepare(simulation: Any) -> None:
+    """Set the triggers of the plan's shape."""
+    shape = SHAPES.get(simulation.plan.shape)
+    if shape is not None:
+        shape(simulation, Random(f"shape {simulation.plan.seed}"))
+
+
+def _at(simulation: Any, verb: str, phase: str, nth: int, action: Callable[[Any], None]) -> None:
+    simulation.faults.triggers.append(Trigger(verb, phase, action, nth))
+
+
+def _edit(simulation: Any, kind: str) -> Callable[[Any], None]:
+    """Have an edit go from begin to answer, of some node, while the current actor waits."""
+
+    def act(process: Any) -> None:
+        world, clients = simulation.world, simulation.clients
+        there = [each for each in simulation.processes if each.answers]
+        if not there:
+            return
+        job_id = world.random.choice(clients.job_ids) if clients.job_ids else None
+        simulation.faults.counts["edit at a point"] += 1
+        actor = clients.send(world.random.choice(there), kind, job_id)
+        world.join(actor, 3 * SECOND)
+
+    return act
