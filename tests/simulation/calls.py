@@ -19,6 +19,8 @@ class Entry:
     slot: int
     is_forced: bool
     entered_at: int
+    ahead: int
+    """By how much the wall clock of its process was wrong then."""
     called_at: int | None = None
     end: str | None = None
     ended_at: int | None = None
@@ -42,11 +44,13 @@ class Calls:
 
     by_run: dict[UUID, list[Entry]] = field(default_factory=dict)
     by_key: dict[tuple[Any, ...], list[Entry]] = field(default_factory=dict)
+    by_process: dict[Any, list[Entry]] = field(default_factory=dict)
     going: list[Entry] = field(default_factory=list)
 
     def add(self, entry: Entry) -> None:
         self.by_run.setdefault(entry.run_id, []).append(entry)
         self.by_key.setdefault(entry.key, []).append(entry)
+        self.by_process.setdefault(entry.process, []).append(entry)
         self.going = [each for each in self.going if each.is_going]
         self.going.append(entry)
 
@@ -70,4 +74,5 @@ def entry_of(process: Any, run: Run, *, slot: int, is_forced: bool, at: int) -> 
         slot=slot,
         is_forced=is_forced,
         entered_at=at,
+        ahead=process.clock.ahead,
     )

@@ -105,6 +105,7 @@ class Clients:
                 self.rules.pause_answered(process, job_id)
             case "resume" | "resume_late":
                 request.is_catching_up = request.kind == "resume_late"
+                self.rules.troubled()
                 scheduler.pausing.resume(job_id, catch_up=request.is_catching_up)
             case "delete":
                 scheduler.delete_job(job_id)

@@ -46,6 +46,7 @@ class RunRecord:
     values: dict[str, Any]
     claimed_by: int | None = None
     changed_at: int = 0
+    has_waited: bool = False
 
     @property
     def state(self) -> str:
@@ -102,6 +103,7 @@ class Ledger:
         after.claimed_by = commit.number if after.state == "running" else None if before is None else before.claimed_by
         if before is not None and before.state == after.state == "running":
             after.claimed_by = before.claimed_by
+        after.has_waited = after.state in WAITING or (before is not None and before.has_waited)
         self.watch_run(commit, before, after)
         self.runs[change.id] = after
         if before is None and after.values["trigger"] == "schedule":

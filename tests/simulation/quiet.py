@@ -14,6 +14,9 @@ MOST_LATE = SECOND * 3 // 2
 STUCK_AFTER = 3 * SECOND
 """In calm no call takes longer than a fraction of a second: what has not moved for so long is stuck."""
 
+QUIET_AFTER = 12 * SECOND
+"""How long after the last trouble nothing is late any more."""
+
 
 def check(simulation: Any) -> None:
     """All of it, once the world stands still."""
@@ -85,37 +88,32 @@ def _waits_in_vain(run: RunRecord, simulation: Any) -> bool:
 
 
 def late_faults(simulation: Any) -> Iterator[str]:
-    """Slots of the last seconds, in which all was well."""
-    world, rules = simulation.world, simulation.rules
-    ahead = {each.clock.ahead for each in simulation.alive}
-    if len(ahead) != 1:
-        return
-    begin = world.now - simulation.plan.watching
+    """Slots that started late, or never, though nothing had gone wrong for a while."""
+    rules = simulation.rules
     for entries in rules.calls.by_run.values():
         for entry in entries:
-            slot = entry.slot - next(iter(ahead))
-            run = rules.ledger.runs[entry.run_id]
-            if entry.trigger == "schedule" and entry.attempt == 1 and slot > begin and _was_free(run):
-                late = entry.entered_at - slot
-                if late > MOST_LATE and not _was_full(entry, simulation):
-                    yield f"run {run.id} starts {late / SECOND:.3f} s late in quiet times"
+            late = entry.entered_at - entry.slot + entry.ahead
+            if late > MOST_LATE and _is_regular(entry, simulation) and not _was_full(entry, simulation):
+                yield f"run {entry.run_id} starts {late / SECOND:.3f} s late in quiet times"
     for run in rules.ledger.runs.values():
-        if run.state in ("missed", "lost") and run.slot - next(iter(ahead)) > begin:
-            yield f"run {run.id} of a quiet time is {run.state}"
+        is_for_misfire = run.state == "missed" and run.values["reason_code"] == "misfire"
+        if is_for_misfire and not rules.was_troubled(run.changed_at - QUIET_AFTER, run.changed_at):
+            yield f"run {run.id} of a quiet time is missed"
+
+
+def _is_regular(entry: Any, simulation: Any) -> bool:
+    """Whether it is the first attempt of a slot that waited for no other run, and all was well."""
+    rules = simulation.rules
+    if entry.trigger != "schedule" or entry.attempt > 1 or rules.ledger.runs[entry.run_id].has_waited:
+        return False
+    return not rules.was_troubled(entry.slot - entry.ahead - QUIET_AFTER, entry.entered_at)
 
 
 def _was_full(entry: Any, simulation: Any) -> bool:
     """Whether other calls may have held all threads since its slot."""
-    slot = entry.slot - entry.process.clock.ahead
+    slot = entry.slot - entry.ahead
     held = 0
-    for entries in simulation.rules.calls.by_run.values():
-        for other in entries:
-            ended_at = simulation.world.now if other.ended_at is None else other.ended_at
-            is_before = other.entered_at <= entry.entered_at and other is not entry
-            held += other.process is entry.process and is_before and ended_at >= slot
+    for other in simulation.rules.calls.by_process.get(entry.process, ()):
+        ended_at = simulation.world.now if other.ended_at is None else other.ended_at
+        held += other is not entry and other.entered_at <= entry.entered_at and ended_at >= slot - SECOND
     return bool(held >= entry.process.threads)
-
-
-def _was_free(run: RunRecord) -> bool:
-    """Whether it was claimed at once, not after it had waited for another run."""
-    return run.values["due_at"] is None and not run.values["earlier_attempts"]

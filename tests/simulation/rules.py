@@ -35,6 +35,8 @@ class Rules:
     deleted: set[tuple[Any, UUID]] = field(default_factory=set)
     paused: dict[tuple[Any, UUID], int] = field(default_factory=dict)
     all_paused: dict[Any, int] = field(default_factory=dict)
+    troubles: list[int] = field(default_factory=list)
+    """When something happened after which slots may be late for a while."""
     pause_of_all: int | None = None
     """The number of the commit that paused everything, while that is in force."""
 
@@ -45,13 +47,19 @@ class Rules:
         self.world.note(f"VIOLATION {text}")
         self.violations.append(f"{self.world.now / SECOND:.6f} {text}")
 
+    def troubled(self, until: int | None = None) -> None:
+        """Slots may be late now, and until then."""
+        self.troubles += [self.world.now] if until is None else [self.world.now, until]
+
+    def was_troubled(self, first: int, last: int) -> bool:
+        return any(first <= at <= last for at in self.troubles)
+
     # --- commits ---
 
     def committed(self, commit: Commit, changes: Any) -> None:
-        if commit.verb == "begin_global_pause":
-            self.pause_of_all = commit.number
-        if commit.verb == "end_global_pause":
-            self.pause_of_all = None
+        if commit.verb.endswith("global_pause"):
+            self.pause_of_all = commit.number if commit.verb == "begin_global_pause" else None
+            self.troubled()
         self.ledger.committed(commit, changes)
         for fault in self.ledger.faults:
             self.violated(fault)

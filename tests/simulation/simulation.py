@@ -61,6 +61,7 @@ class Simulation:
         self.rules = Rules(self.world)
         self.rules.processes = lambda: self.processes
         self.faults = Faults(self.world, plan.rates, ends_at=plan.trouble)
+        self.faults.troubled = self.rules.troubled
         self.bodies = Bodies(self.world, self.rules)
         self.clients = Clients(self.world, self.rules)
         self.functions = self.bodies.functions()
@@ -97,6 +98,7 @@ class Simulation:
             threads=self.plan.threads,
         )
         self.processes.append(process)
+        self.rules.troubled()
         self.world.note(f"START {process.name} {process.node}")
         self.world.spawn(f"{process.name} main", process, process.start)
         return process
