@@ -1,5 +1,6 @@
 """Requests as clients make them, at any moment, to any node that answers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -37,6 +38,7 @@ class Clients:
 
     world: World
     rules: Rules
+    intervals: Sequence[float]
     job_ids: list[UUID] = field(default_factory=list)
 
     def send(self, process: Any, kind: str, job_id: UUID | None = None) -> Actor:
@@ -49,7 +51,14 @@ class Clients:
     def send_any(self, process: Any) -> Actor:
         random = self.world.random
         kind = random.choices(KINDS, WEIGHTS)[0]
-        return self.send(process, kind, random.choice(self.job_ids) if self.job_ids else None)
+        return self.send(process, kind, self.any_job())
+
+    def any_job(self) -> UUID | None:
+        """Mostly one that is there."""
+        random = self.world.random
+        there = list(self.rules.ledger.jobs)
+        known = there if there and random.random() < 0.9 else self.job_ids
+        return random.choice(known) if known else None
 
     def create(self, process: Any, draft: JobDraft) -> UUID | None:
         """Make a job; None if that is not answered."""
@@ -75,7 +84,7 @@ class Clients:
         scheduler, job_id = request.process.scheduler, request.job_id
         match request.kind:
             case "create":
-                self.create(request.process, any_draft(self.world))
+                self.create(request.process, any_draft(self.world, self.intervals))
             case "pause_all":
                 now = request.process.clock.now()
                 until = self.world.random.choice([None, now + timedelta(seconds=self.world.random.uniform(1, 12))])
@@ -111,7 +120,7 @@ class Clients:
                 scheduler.delete_job(job_id)
                 self.rules.deletion_answered(process, job_id)
             case "change":
-                scheduler.change_job(job_id, JobChange(timing={"interval_seconds": any_interval(self.world)}))
+                scheduler.change_job(job_id, JobChange(timing={"interval_seconds": self.world.random.choice(self.intervals)}))
             case "rename":
                 scheduler.change_job(job_id, JobChange(name="another name"))
             case "run_now" | "run_forced":
@@ -129,17 +138,13 @@ class Clients:
             request.process.scheduler.cancellation.cancel(self.world.random.choice(open_runs))
 
 
-def any_interval(world: World) -> float:
-    return world.random.choice([2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0])
-
-
-def any_draft(world: World) -> JobDraft:
+def any_draft(world: World, intervals: Sequence[float]) -> JobDraft:
     """A job of any kind."""
     random = world.random
     kind = random.random()
     options: dict[str, Any] = {"max_runs": random.randint(1, 5)} if random.random() < 0.15 else {}
     if kind < 0.75:
-        timing = Timing(interval_seconds=any_interval(world), **options)
+        timing = Timing(interval_seconds=random.choice(intervals), **options)
     elif kind < 0.9:
         timing = Timing(cron_expression=f"*/{random.choice([2, 3, 5, 10])} * * * * *", **options)
     else:

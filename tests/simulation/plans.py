@@ -21,6 +21,7 @@ class Plan:
     watching: int = 8 * SECOND
     brush_rate: float = 0.01
     request_every: float = 2.0
+    intervals: tuple[float, ...] = (2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
     rates: Rates = field(default_factory=Rates)
     crash_every: float | None = None
     freeze_every: float | None = None

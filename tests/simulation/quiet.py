@@ -104,7 +104,8 @@ def late_faults(simulation: Any) -> Iterator[str]:
 def _is_regular(entry: Any, simulation: Any) -> bool:
     """Whether it is the first attempt of a slot that waited for no other run, and all was well."""
     rules = simulation.rules
-    if entry.trigger != "schedule" or entry.attempt > 1 or rules.ledger.runs[entry.run_id].has_waited:
+    run = rules.ledger.runs.get(entry.run_id)
+    if entry.trigger != "schedule" or entry.attempt > 1 or run is None or run.has_waited:
         return False
     return not rules.was_troubled(entry.slot - entry.ahead - QUIET_AFTER, entry.entered_at)
 

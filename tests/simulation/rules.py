@@ -157,7 +157,9 @@ class Rules:
 
     def _counts(self, entry: Entry) -> bool:
         """Whether the database knows that it goes on; a node that is taken for lost may still be in a call."""
-        run = self.ledger.runs[entry.run_id]
+        run = self.ledger.runs.get(entry.run_id)
+        if run is None:
+            return False
         is_of_this = run.attempt == entry.attempt and run.node == entry.process.node
         return is_of_this and (run.state == "running" or bool(run.values["is_stuck"]))
 

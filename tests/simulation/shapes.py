@@ -11,7 +11,9 @@ from tests.simulation.world import SECOND
 
 Shape = Callable[[Any, Random], None]
 
-EDITS = ("pause", "delete", "change", "rename", "pause_all", "pause_until", "resume", "cancel", "run_now", "run_forced")
+EDITS = {"change": 5, "pause": 4, "delete": 4, "pause_all": 2, "rename": 1, "pause_until": 1, "resume": 1, "cancel": 2,
+         "run_now": 1, "run_forced": 1}  # fmt: skip
+"""What comes at the worst moment, and how often."""
 
 
 def crash_between_claim_and_outcome(simulation: Any, random: Random) -> None:
@@ -38,12 +40,12 @@ def lost_answer(simulation: Any, random: Random) -> None:
 def edit_at_a_claim(simulation: Any, random: Random) -> None:
     """An edit from begin to answer while a claim stands before or after its commit, or a run at the gate."""
     verb, phase = random.choice(
-        [("advance", "before"), ("advance", "after"), ("start_waiting", "before"), ("start_waiting", "after"),
-         ("enter", "after"), ("jobs_by_id", "after"), ("waiting_runs", "after"), ("add_manual_run", "before"),
-         ("add_manual_run", "after")]
+        [("advance", "before"), ("advance", "after"), ("advance", "after"), ("start_waiting", "before"),
+         ("start_waiting", "after"), ("enter", "after"), ("jobs_by_id", "after"), ("waiting_runs", "after"),
+         ("add_manual_run", "before"), ("add_manual_run", "after")]
     )  # fmt: skip
-    for nth in random.sample(range(1, 10), 3):
-        _at(simulation, verb, phase, nth, _edit(simulation, random.choice(EDITS)))
+    for nth in random.sample(range(1, 8), 3):
+        _at(simulation, verb, phase, nth, _edit(simulation, _any_edit(random)))
 
 
 def edit_at_an_edit(simulation: Any, random: Random) -> None:
@@ -74,7 +76,7 @@ def slow_store(simulation: Any, random: Random) -> None:
     """One verb takes seconds, and an edit comes in between."""
     verb = random.choice(["advance", "start_waiting", "finish", "jobs_by_id", "replace_job"])
     phase, length = random.choice(["before", "after"]), int(random.uniform(0.5, 6) * SECOND)
-    kind = random.choice(EDITS)
+    kind = _any_edit(random)
 
     def act(process: Any) -> None:
         _edit(simulation, kind)(process)
@@ -121,6 +123,7 @@ def directed_plan(seed: int, *, nodes: int = 1, shape: str | None = None) -> Pla
         watching=5 * SECOND,
         brush_rate=random.choice([0.0, 0.02, 0.1]),
         request_every=random.choice([2.0, 4.0]),
+        intervals=(2.0, 2.5, 3.0, 4.0),
     )
 
 
@@ -129,6 +132,10 @@ def prepare(simulation: Any) -> None:
     shape = SHAPES.get(simulation.plan.shape)
     if shape is not None:
         shape(simulation, Random(f"shape {simulation.plan.seed}"))
+
+
+def _any_edit(random: Random) -> str:
+    return random.choices(list(EDITS), list(EDITS.values()))[0]
 
 
 def _at(simulation: Any, verb: str, phase: str, nth: int, action: Callable[[Any], None]) -> None:
@@ -143,7 +150,7 @@ def _edit(simulation: Any, kind: str) -> Callable[[Any], None]:
         there = [each for each in simulation.processes if each.answers]
         if not there:
             return
-        job_id = world.random.choice(clients.job_ids) if clients.job_ids else None
+        job_id = clients.any_job()
         simulation.faults.counts["edit at a point"] += 1
         actor = clients.send(world.random.choice(there), kind, job_id)
         world.join(actor, 3 * SECOND)

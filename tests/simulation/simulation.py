@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.simulation import quiet, shapes
 from tests.simulation.bodies import Bodies
-from tests.simulation.clients import Clients, any_draft
+from tests.simulation.clients import Clients
 from tests.simulation.database import the_database
 from tests.simulation.faults import Faults, freeze_length
 from tests.simulation.nodes import NodeProcess, cooperative_engine
@@ -63,7 +63,7 @@ class Simulation:
         self.faults = Faults(self.world, plan.rates, ends_at=plan.trouble)
         self.faults.troubled = self.rules.troubled
         self.bodies = Bodies(self.world, self.rules)
-        self.clients = Clients(self.world, self.rules)
+        self.clients = Clients(self.world, self.rules, plan.intervals)
         self.functions = self.bodies.functions()
 
     @property
@@ -151,6 +151,7 @@ class Simulation:
 
     def _stop(self, process: NodeProcess) -> None:
         self.faults.counts["stop"] += 1
+        self.rules.troubled()
         grace = self.world.random.choice([0.0, 2.0])
         self.world.spawn(f"{process.name} stop", process, lambda: process.stop(grace))
 

@@ -1,0 +1,229 @@
+"""The breakages by which the simulation is proven: each stands for a mistake that somebody might make."""
+
+from tests.simulation.mutation import Edit, Mutant
+
+CRASH = "crash_between_claim_and_outcome"
+CLAIM = "edit_at_a_claim"
+LOST = "lost_answer"
+
+MUTANTS = (
+    Mutant(
+        "no version check",
+        "a claim moves a job on whatever its version is by now",
+        (
+            Edit("store.claims", "advance_jobs", "if row.version == asked[job_id].expected_version", ""),
+            Edit("store.claims", "_MOVE", ', jobs.c.version == bindparam("expected_version")', ""),
+        ),
+        shapes=(CLAIM,),
+    ),
+    Mutant(
+        "claim and advance apart",
+        "the job is moved on in one transaction, and its run kept in the next",
+        (
+            Edit(
+                "store.claims",
+                "advance_jobs",
+                "insert_runs(connection, [*recorded.values(), *(row for advance in moves for row in advance.rows)])",
+                "recorded[None] = [*recorded.values(), *(row for advance in moves for row in advance.rows)]",
+            ),
+            Edit(
+                "store.sql_store",
+                "SqlStore.advance",
+                "return claims.advance_jobs(connection, advances, ended)",
+                "found = claims.advance_jobs(connection, advances, ended)\n"
+                "    rows = found.pop(None, [])\n"
+                "    with self._writing() as connection:\n"
+                "        run_rows.insert_runs(connection, rows)\n"
+                "    return found",
+            ),
+        ),
+        shapes=(CRASH,),
+    ),
+    Mutant(
+        "outcome not guarded",
+        "an outcome is written over whatever is on record",
+        (
+            Edit("store.outcomes", "_STILL_RUNNING", ", IS_RUNNING", ""),
+            Edit("store.outcomes", "_FINISH", ", IS_RUNNING", ""),
+        ),
+    ),
+    Mutant(
+        "permit twice",
+        "a run's permit is given back twice",
+        (
+            Edit(
+                "engine.runner",
+                "Runner._bring_home",
+                "self._agenda.give_back(lane)",
+                "self._agenda.give_back(lane, 2)",
+            ),
+        ),
+    ),
+    Mutant(
+        "hint without version wins",
+        "an older hint replaces a newer one",
+        (Edit("engine.heap", "DueHeap.push", "known[3].version > hint.version", "False"),),
+        shapes=(CLAIM,),
+    ),
+    Mutant(
+        "delete without the gate",
+        "a deletion does not revoke the runs that were claimed before it",
+        (Edit("engine.editor", "Editor._forget", "self._gate.revoke(", "(lambda *_, **__: None)("),),
+        shapes=(CLAIM,),
+    ),
+    Mutant(
+        "pause without the gate",
+        "a pause does not revoke the runs that were claimed before it",
+        (Edit("engine.editor", "Editor._wake", "self._gate.revoke(", "(lambda *_, **__: None)("),),
+        shapes=(CLAIM,),
+    ),
+    Mutant(
+        "gate after the answer of everything paused",
+        "a pause of everything does not hold the gate",
+        (Edit("engine.pausing", "Pausing._hold", "self._gate.hold(", "(lambda *_: None)("),),
+        shapes=(CLAIM,),
+    ),
+    Mutant(
+        "recorder drops its batch",
+        "outcomes that the store did not take are forgotten",
+        (
+            Edit(
+                "engine.recorder",
+                "Recorder.write_once",
+                "self._is_second_try = True",
+                "self._being_written.clear()",
+            ),
+        ),
+        shapes=(LOST,),
+    ),
+    Mutant(
+        "lost answer taken for a no",
+        "a claim whose answer was lost counts as not written",
+        (
+            Edit(
+                "engine.dispatcher",
+                "Dispatcher._claim",
+                "self._doubt(claims, look_again_after_seconds=0.0)\n        raise",
+                "[self._conclude(claim, None, is_ours=False) for claim in claims]\n        raise",
+            ),
+        ),
+        shapes=(LOST,),
+    ),
+    Mutant(
+        "lost answer taken for a yes",
+        "a claim whose answer was lost counts as written",
+        (
+            Edit(
+                "engine.dispatcher",
+                "Dispatcher._claim",
+                "self._doubt(claims, look_again_after_seconds=0.0)\n        raise",
+                "[self._conclude(claim, claim.run, is_ours=True) for claim in claims]\n        raise",
+            ),
+        ),
+        shapes=(LOST,),
+    ),
+    Mutant(
+        "lost answer of a waiting run's start taken for a no",
+        "a start whose answer was lost counts as not written",
+        (
+            Edit(
+                "engine.waiting",
+                "WaitingRuns._claim",
+                "self._in_doubt.extend((each, timedelta(0)) for each in candidates)",
+                "[self._conclude(each, None) for each in candidates]",
+            ),
+        ),
+        shapes=(LOST,),
+    ),
+    Mutant(
+        "lost answer of a request for a run",
+        "a run whose request failed is given up and left on record as running",
+        (
+            Edit(
+                "engine.manual_runs",
+                "ManualRuns._keep",
+                'self._runner.end_unstarted(assignment, Refusal("the database did not answer when it was requested"))',
+                "self._runner.withdraw(run)",
+            ),
+        ),
+        shapes=(LOST,),
+    ),
+    Mutant(
+        "overlap not counted",
+        "a slot starts however many runs of its job are going",
+        (Edit("store.overlaps", "decide", "len(crowd) >= rules.max_instances", "False"),),
+    ),
+    Mutant(
+        "key not counted",
+        "a run starts however many of its concurrency key are going",
+        (Edit("store.overlaps", "_by_key", "loads[key] < rules.concurrency_limit", "True"),),
+    ),
+    Mutant(
+        "permits not counted",
+        "the timer claims whatever is due",
+        (
+            Edit(
+                "engine.agenda",
+                "Agenda._take_from",
+                "min(max(self._free[lane], 0), MAX_CLAIM_BATCH)",
+                "MAX_CLAIM_BATCH",
+            ),
+        ),
+    ),
+    Mutant(
+        "silent deletion",
+        "slots that were due when their job was deleted have no row",
+        (Edit("engine.editor", "Editor._dropping", "return None if run is None else Dropping", "return None and"),),
+        shapes=("slow_store", CLAIM),
+    ),
+    Mutant(
+        "silent edit",
+        "slots that were due when their job was edited have no row",
+        (Edit("engine.editor", "Editor._dropped_slots", "not job.is_scheduled or", "True or"),),
+        shapes=("slow_store", CLAIM),
+    ),
+    Mutant(
+        "edit without a version check",
+        "an edit overwrites what a claim has written since it was read",
+        (Edit("store.job_rows", "_REPLACE", ', jobs.c.version == bindparam("expected_version")', ""),),
+        shapes=("edit_at_an_edit", CLAIM),
+    ),
+    Mutant(
+        "no one wakes what waits",
+        "the end of a run looks at none that waits for it, and nothing looks again",
+        (
+            Edit("engine.scheduler", "Scheduler._follow_up", "self._agenda.push(hint)", "pass"),
+            Edit("engine.heartbeat", "Heartbeat._recheck_waiting", "self._agenda.push(hint)", "pass"),
+        ),
+    ),
+    Mutant(
+        "edit that wakes nobody",
+        "an edit is written and the timer not told",
+        (Edit("engine.editor", "Editor._wake", "self._agenda.push(hint_of(job))", "pass"),),
+    ),
+    Mutant(
+        "lost runs are left",
+        "a start does not look for runs of processes that died",
+        (Edit("engine.recovery", "lose_abandoned_runs", "limit=MAX_OUTCOME_BATCH", "limit=0"),),
+        shapes=(CRASH,),
+    ),
+    Mutant(
+        "waiting run started twice",
+        "a run that waited is started whether or not it still waits",
+        (
+            Edit("store.waiting_runs", "_WAITING", ", IS_WAITING", ""),
+            Edit("store.waiting_runs", "_TO_START", "_WAITING", 'select(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)))'),
+            Edit("store.waiting_runs", "_START", ", IS_WAITING", ""),
+        ),
+    ),
+    Mutant(
+        "grid moves with every edit",
+        "an edit of anything puts the job on a new grid",
+        (Edit("engine.edits", "_settled", "job.timing.interval_seconds != described.timing.interval_seconds", "True"),),
+    ),
+    Mutant(
+        "grid drifts",
+        "the next slot counts from when the last one was claimed",
+        (Edit("engine.planning", "_advance", "following(schedule, decision.last)", "following(schedule, rows.now)"),),
+    ),
+)  # fmt: skip
