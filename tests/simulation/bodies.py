@@ -6,6 +6,7 @@ from uuid import UUID
 
 from registry import FunctionRegistry, RunContext
 from tests.simulation.calls import Entry
+from tests.simulation.plans import Plan
 from tests.simulation.rules import Rules
 from tests.simulation.world import SECOND, Actor, World
 
@@ -20,6 +21,7 @@ class Bodies:
 
     world: World
     rules: Rules
+    plan: Plan
     is_calm: bool = False
     longest: float = 8.0
     failing: float = 0.2
@@ -74,7 +76,7 @@ class Bodies:
         kind = random.random()
         if kind < 0.05:
             return None
-        longest = self.longest if kind < 0.25 else 1.0
+        longest = self.longest if kind < (0.5 if self.plan.has_queues else 0.25) else 1.0
         return int(random.random() * longest * SECOND)
 
     def _sleep(self, length: int | None, run: RunContext | None) -> None:

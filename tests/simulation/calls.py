@@ -51,8 +51,13 @@ class Calls:
         self.by_run.setdefault(entry.run_id, []).append(entry)
         self.by_key.setdefault(entry.key, []).append(entry)
         self.by_process.setdefault(entry.process, []).append(entry)
-        self.going = [each for each in self.going if each.is_going]
+        self.going = self.going_on
         self.going.append(entry)
+
+    @property
+    def going_on(self) -> list[Entry]:
+        """Those that have not ended."""
+        return [each for each in self.going if each.is_going]
 
     def of(self, run_id: UUID, attempt: int) -> list[Entry]:
         """Those of one attempt of a run."""

@@ -1,6 +1,5 @@
 """Requests as clients make them, at any moment, to any node that answers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from engine.policies import OverlapPolicy, Policies
 from engine.requests import JobChange, JobDraft
 from engine.timing import Timing
 from tests.simulation.clock import instant, microseconds_of
+from tests.simulation.plans import Plan
 from tests.simulation.rules import Limits, Rules
 from tests.simulation.world import SECOND, Actor, World
 
@@ -38,7 +38,7 @@ class Clients:
 
     world: World
     rules: Rules
-    intervals: Sequence[float]
+    plan: Plan
     job_ids: list[UUID] = field(default_factory=list)
 
     def send(self, process: Any, kind: str, job_id: UUID | None = None) -> Actor:
@@ -50,7 +50,8 @@ class Clients:
 
     def send_any(self, process: Any) -> Actor:
         random = self.world.random
-        kind = random.choices(KINDS, WEIGHTS)[0]
+        is_favoured = self.plan.favoured and random.random() < 0.5
+        kind = random.choice(self.plan.favoured) if is_favoured else random.choices(KINDS, WEIGHTS)[0]
         return self.send(process, kind, self.any_job())
 
     def any_job(self) -> UUID | None:
@@ -84,7 +85,7 @@ class Clients:
         scheduler, job_id = request.process.scheduler, request.job_id
         match request.kind:
             case "create":
-                self.create(request.process, any_draft(self.world, self.intervals))
+                self.create(request.process, any_draft(self.world, self.plan))
             case "pause_all":
                 now = request.process.clock.now()
                 until = self.world.random.choice([None, now + timedelta(seconds=self.world.random.uniform(1, 12))])
@@ -120,7 +121,7 @@ class Clients:
                 scheduler.delete_job(job_id)
                 self.rules.deletion_answered(process, job_id)
             case "change":
-                scheduler.change_job(job_id, JobChange(timing={"interval_seconds": self.world.random.choice(self.intervals)}))
+                scheduler.change_job(job_id, JobChange(timing={"interval_seconds": self.world.random.choice(self.plan.intervals)}))
             case "rename":
                 scheduler.change_job(job_id, JobChange(name="another name"))
             case "run_now" | "run_forced":
@@ -138,32 +139,34 @@ class Clients:
             request.process.scheduler.cancellation.cancel(self.world.random.choice(open_runs))
 
 
-def any_draft(world: World, intervals: Sequence[float]) -> JobDraft:
+def any_draft(world: World, plan: Plan) -> JobDraft:
     """A job of any kind."""
     random = world.random
     kind = random.random()
     options: dict[str, Any] = {"max_runs": random.randint(1, 5)} if random.random() < 0.15 else {}
     if kind < 0.75:
-        timing = Timing(interval_seconds=random.choice(intervals), **options)
+        timing = Timing(interval_seconds=random.choice(plan.intervals), **options)
     elif kind < 0.9:
         timing = Timing(cron_expression=f"*/{random.choice([2, 3, 5, 10])} * * * * *", **options)
     else:
         timing = Timing(run_at=instant(world.now + round(random.uniform(5, 20) * SECOND)))
     status = JobStatus.PAUSED if random.random() < 0.05 else JobStatus.ACTIVE
     function = random.choice(["work", "work", "cooperative"])
-    return JobDraft("a job", function, timing, {}, status, any_policies(world))
+    return JobDraft("a job", function, timing, {}, status, any_policies(world, plan))
 
 
-def any_policies(world: World) -> Policies:
+def any_policies(world: World, plan: Plan) -> Policies:
     random = world.random
-    overlap = random.choice([*OverlapPolicy, OverlapPolicy.SKIP, OverlapPolicy.QUEUE_ALL])
+    overlaps = [*OverlapPolicy, OverlapPolicy.SKIP, OverlapPolicy.QUEUE_ALL]
+    if plan.has_queues:
+        overlaps = [OverlapPolicy.QUEUE_ALL, OverlapPolicy.QUEUE_ONE, OverlapPolicy.CANCEL_RUNNING]
     return Policies(
         misfire_policy=random.choice(list(type(Policies().misfire_policy))),
         misfire_grace_seconds=random.choice([1.0, 5.0, 5.0, 20.0]),
         max_catch_up=random.choice([3, 100]),
-        overlap_policy=overlap,
+        overlap_policy=random.choice(overlaps),
         max_instances=random.choice([1, 1, 2]),
-        max_retries=random.choice([0, 0, 1, 2]),
+        max_retries=random.choice([1, 2] if plan.has_queues else [0, 0, 1, 2]),
         retry_delay_seconds=random.choice([0.2, 1.0, 3.0]),
         timeout_seconds=random.choice([None, None, 1.5, 4.0]),
         pause_after_failures=random.choice([None, None, None, 3]),

@@ -162,8 +162,10 @@ class NodeProcess(Process):
         self.rules.entered(entry, getattr(assignment.run, "claim_id", None))
         if self.free_permits > self.threads:
             self.rules.violated(f"{self.name} has {self.free_permits} permits of {self.threads}")
-        if any(each.run.trigger.value == "schedule" for each in self.queued_runs):
-            self.rules.violated(f"{self.name} claimed more than it has room for")
+        claimed = sum(each.run.trigger.value != "manual" for each in self.queued_runs)
+        claimed += sum(each.process is self and each.trigger != "manual" for each in self.rules.calls.going_on)
+        if claimed > self.threads:
+            self.rules.violated(f"{self.name} claimed {claimed} runs at once and has {self.threads} threads")
         self.faults.point(self, "enter", "after", writes=False)
 
     # --- the points around its transactions ---

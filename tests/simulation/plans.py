@@ -22,6 +22,10 @@ class Plan:
     brush_rate: float = 0.01
     request_every: float = 2.0
     intervals: tuple[float, ...] = (2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
+    favoured: tuple[str, ...] = ()
+    """Kinds of requests of which every second one is."""
+    has_queues: bool = False
+    """Whether the jobs are of those whose runs wait: for their turn, a key, or another attempt."""
     rates: Rates = field(default_factory=Rates)
     crash_every: float | None = None
     freeze_every: float | None = None

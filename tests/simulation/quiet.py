@@ -67,7 +67,7 @@ def _comes_to_rest(process: Any, simulation: Any) -> bool:
     """Whether within some seconds there is a moment at which all permits are home but those of calls that go on."""
     world = simulation.world
     for _ in range(400):
-        going = sum(each.process is process and each.is_going for each in simulation.rules.calls.going)
+        going = sum(each.process is process for each in simulation.rules.calls.going_on)
         if process.free_permits == process.threads - going and process.tickets == going:
             return True
         world.run(world.now + SECOND // 100)

@@ -146,7 +146,7 @@ class Rules:
         limits = self.limits.get(entry.job_id)
         if limits is None or entry.is_forced or entry.trigger == "backfill":
             return
-        going = [each for each in self.calls.going if each.is_going and not each.is_forced and self._counts(each)]
+        going = [each for each in self.calls.going_on if not each.is_forced and self._counts(each)]
         of_job = sum(each.job_id == entry.job_id for each in going)
         if limits.max_instances is not None and of_job >= limits.max_instances:
             self.violated(f"run {entry.run_id} is one of {of_job + 1} at once, of at most {limits.max_instances}")

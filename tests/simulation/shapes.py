@@ -16,6 +16,18 @@ EDITS = {"change": 5, "pause": 4, "delete": 4, "pause_all": 2, "rename": 1, "pau
 """What comes at the worst moment, and how often."""
 
 
+FAVOURED = {
+    "add_manual_run": ("run_now", "run_forced"),
+    "replace_job": ("change", "pause", "resume"),
+    "delete_job": ("delete", "create"),
+    "add_job": ("create",),
+    "end_waiting": ("cancel",),
+    "begin_global_pause": ("pause_all", "resume_all"),
+    "end_global_pause": ("pause_all", "resume_all"),
+}
+"""The requests that come to a verb which no loop calls."""
+
+
 def crash_between_claim_and_outcome(simulation: Any, random: Random) -> None:
     """Before or after the claim's commit, at the gate, before or after the outcome's commit."""
     verb, phase = random.choice(
@@ -139,6 +151,8 @@ def _any_edit(random: Random) -> str:
 
 
 def _at(simulation: Any, verb: str, phase: str, nth: int, action: Callable[[Any], None]) -> None:
+    simulation.plan.favoured += FAVOURED.get(verb, ())
+    simulation.plan.has_queues |= verb in ("start_waiting", "waiting_runs", "end_waiting")
     simulation.faults.triggers.append(Trigger(verb, phase, action, nth))
 
 

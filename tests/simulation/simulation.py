@@ -62,8 +62,8 @@ class Simulation:
         self.rules.processes = lambda: self.processes
         self.faults = Faults(self.world, plan.rates, ends_at=plan.trouble)
         self.faults.troubled = self.rules.troubled
-        self.bodies = Bodies(self.world, self.rules)
-        self.clients = Clients(self.world, self.rules, plan.intervals)
+        self.bodies = Bodies(self.world, self.rules, plan)
+        self.clients = Clients(self.world, self.rules, plan)
         self.functions = self.bodies.functions()
 
     @property
