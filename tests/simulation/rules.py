@@ -32,6 +32,7 @@ class Rules:
     limits: dict[UUID, Limits] = field(default_factory=dict)
     calls: Calls = field(default_factory=Calls)
     ledger: Ledger = field(init=False)
+    forced: set[UUID] = field(default_factory=set)
     deleted: set[tuple[Any, UUID]] = field(default_factory=set)
     paused: dict[tuple[Any, UUID], int] = field(default_factory=dict)
     all_paused: dict[Any, int] = field(default_factory=dict)
@@ -114,6 +115,9 @@ class Rules:
                 f"slot {entry.slot / SECOND:.6f} of job {entry.job_id}, attempt {entry.attempt}, starts a second time "
                 f"({entry.process.name}; before {other.process.name} at {other.entered_at / SECOND:.6f})"
             )
+        if entry.is_forced:
+            # Another attempt of it is not, and yet has its place.
+            self.forced.add(entry.run_id)
         self._check_limits(entry)
         self.calls.add(entry)
 
@@ -144,9 +148,9 @@ class Rules:
 
     def _check_limits(self, entry: Entry) -> None:
         limits = self.limits.get(entry.job_id)
-        if limits is None or entry.is_forced or entry.trigger == "backfill":
+        if limits is None or entry.run_id in self.forced or entry.trigger == "backfill":
             return
-        going = [each for each in self.calls.going_on if not each.is_forced and self._counts(each)]
+        going = [each for each in self.calls.going_on if each.run_id not in self.forced and self._counts(each)]
         of_job = sum(each.job_id == entry.job_id for each in going)
         if limits.max_instances is not None and of_job >= limits.max_instances:
             self.violated(f"run {entry.run_id} is one of {of_job + 1} at once, of at most {limits.max_instances}")
