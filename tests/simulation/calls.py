@@ -20,7 +20,7 @@ class Entry:
     is_forced: bool
     entered_at: int
     ahead: int
-    """By how much the wall clock of its process was wrong then."""
+    """By how much the wall clock was wrong then."""
     called_at: int | None = None
     end: str | None = None
     ended_at: int | None = None
@@ -79,5 +79,5 @@ def entry_of(process: Any, run: Run, *, slot: int, is_forced: bool, at: int) -> 
         slot=slot,
         is_forced=is_forced,
         entered_at=at,
-        ahead=process.clock.ahead,
+        ahead=process.world.ahead,
     )

@@ -10,10 +10,9 @@ EPOCH = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
 class NodeClock:
-    """Implements engine.ports.Clock. `ahead` is by how many microseconds the wall clock is wrong."""
+    """Implements engine.ports.Clock."""
 
-    def __init__(self, world: World, *, ahead: int = 0, monotonic_zero: int = 0) -> None:
-        self.ahead = ahead
+    def __init__(self, world: World, *, monotonic_zero: int = 0) -> None:
         self._world = world
         self._monotonic_zero = monotonic_zero
 
@@ -23,7 +22,7 @@ class NodeClock:
 
     def reads(self) -> datetime:
         """What it shows, for who only watches."""
-        return instant(self._world.now + self.ahead)
+        return instant(self._world.now + self._world.ahead)
 
     def monotonic(self) -> float:
         self._world.brush()

@@ -1,6 +1,6 @@
 """The one store: the real SQL on SQLite in memory, a journal of what each transaction changed, and points around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
 from sys import _getframe
@@ -126,10 +126,17 @@ class Hooks:
 class SimulatedStore(SqlStore):
     """The real verbs. Each of their transactions is one step; before and after it anything may happen."""
 
-    def __init__(self, database: Database, hooks: Hooks) -> None:
+    def __init__(
+        self, database: Database, hooks: Hooks, *, gone_nodes: Callable[[Collection[UUID]], set[UUID]]
+    ) -> None:
         super().__init__(database.engine, database.engine, lock=NoLock(), close=lambda: None)
         self.database = database
         self.hooks = hooks
+        self._gone_nodes = gone_nodes
+
+    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        """By other means than rows, as the kernel tells on one host."""
+        return self._gone_nodes(nodes)
 
     def _writing(self) -> Any:
         return _Transaction(self, _getframe(1).f_code.co_name, is_writing=True)

@@ -1,14 +1,14 @@
 """A process with the real engine in it: the only file that knows how the engine is put together inside."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
 
-import engine.heartbeat
 import engine.lanes.drivers
+import engine.watcher
 import store.pause_rows
 import sys
 import threading
@@ -23,7 +23,7 @@ from tests.simulation.faults import Faults
 from tests.simulation.ledger import Commit
 from tests.simulation.rules import Rules
 from tests.simulation.threads import Pool, Threading
-from tests.simulation.world import Process, World
+from tests.simulation.world import SECOND, Actor, Process, World
 
 WAITING_RECHECK_SECONDS = 5.0
 """Instead of 30 s: a seed has not got the time to wait for the net."""
@@ -40,7 +40,7 @@ def cooperative_engine(world: World, *, is_verbose: bool = False) -> Iterator[No
     ]
     patched += [
         (engine.lanes.drivers, "ThreadPoolExecutor", lambda max_workers, **_: Pool(world, max_workers=max_workers)),
-        (engine.heartbeat, "WAITING_RECHECK_SECONDS", WAITING_RECHECK_SECONDS),
+        (engine.watcher, "WAITING_RECHECK_SECONDS", WAITING_RECHECK_SECONDS),
         (store.pause_rows, "uuid4", lambda: random_id(world)),
     ]
     kept = [(target, name, getattr(target, name)) for target, name, _ in patched]
@@ -65,19 +65,21 @@ class NodeProcess(Process):
     """One node, from its start to its end."""
 
     def __init__(
-        self, name: str, *, world: World, faults: Faults, rules: Rules, functions: FunctionRegistry, threads: int
+        self, name: str, *, world: World, faults: Faults, rules: Rules, functions: FunctionRegistry, threads: int,
+        gone_nodes: Callable[[Collection[UUID]], set[UUID]],
     ) -> None:
         super().__init__(name)
         self.world = world
         self.faults = faults
         self.rules = rules
         self.clock = NodeClock(world, monotonic_zero=world.random.getrandbits(30))
+        self.feed: Actor | None = None
         self.troubled_until = world.now
         self.is_ready = False
         self.is_stopping = False
         self.threads = threads
         hooks = Hooks(self._before, self._committed, self._after)
-        self.store = SimulatedStore(the_database(), hooks)
+        self.store = SimulatedStore(the_database(), hooks, gone_nodes=gone_nodes)
         self.scheduler = Scheduler(
             store=self.store,
             functions=functions,
@@ -85,6 +87,7 @@ class NodeProcess(Process):
             capacity=Capacity(threads=threads),
             new_id=lambda: random_id(world),
         )
+        self.tell_others: Callable[[NodeProcess], None] = lambda _: None
         self._watch_entries()
 
     @property
@@ -108,6 +111,7 @@ class NodeProcess(Process):
             self.world.note(f"start failed: {error}")
             self.die()
         self.is_ready = True
+        self.feed = self.world.spawn(f"{self.name} feed", self, self._follow_changes)
 
     def stop(self, grace_seconds: float) -> None:
         """SIGTERM."""
@@ -119,6 +123,13 @@ class NodeProcess(Process):
     def die(self) -> None:
         """Nothing of it goes on."""
         self.world.kill(self)
+
+    def _follow_changes(self) -> None:
+        """A thread of the store: says that another process may have changed something, soon after it has."""
+        while True:
+            self.world.park(None)
+            self.world.sleep(int(self.world.random.random() * SECOND / 5))
+            self.scheduler.changed()
 
     # --- what it looks like inside ---
 
@@ -178,6 +189,7 @@ class NodeProcess(Process):
         world = self.world
         world.note(f"{verb} {len(changes)}")
         if changes or verb.endswith("global_pause"):
+            self.tell_others(self)
             self.rules.ledger.commits += 1
             request = None if world.current is None else world.current.request
             self.rules.committed(Commit(self.rules.ledger.commits, world.now, verb, self, request), changes)

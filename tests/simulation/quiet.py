@@ -14,7 +14,7 @@ MOST_LATE = SECOND * 3 // 2
 STUCK_AFTER = 3 * SECOND
 """In calm no call takes longer than a fraction of a second: what has not moved for so long is stuck."""
 
-QUIET_AFTER = 12 * SECOND
+QUIET_AFTER = 18 * SECOND
 """How long after the last trouble nothing is late any more."""
 
 

@@ -103,7 +103,7 @@ def clock_step(simulation: Any, random: Random) -> None:
     for nth in random.sample(range(1, 8), 2):
         verb = random.choice(["advance", "jobs_by_id", "replace_job", "start_waiting", "job"])
         step = random.choice([-20, -3, -0.1, 0.1, 3, 20]) * SECOND
-        _at(simulation, verb, "before", nth, lambda one, step=step: simulation.faults.step(one, round(step)))
+        _at(simulation, verb, "before", nth, lambda _, step=step: simulation.faults.step(round(step)))
 
 
 SHAPES: dict[str, Shape] = {
@@ -130,9 +130,11 @@ def directed_plan(seed: int, *, nodes: int = 1, shape: str | None = None) -> Pla
         nodes=nodes,
         threads=random.choice([1, 2, 3]),
         jobs=random.randint(1, 2),
-        trouble=24 * SECOND,
-        settling=13 * SECOND,
-        watching=5 * SECOND,
+        knows_the_dead=random.random() < 0.5,
+        tells_changes=random.random() < 0.7,
+        trouble=20 * SECOND,
+        settling=18 * SECOND,
+        watching=4 * SECOND,
         brush_rate=random.choice([0.0, 0.02, 0.1]),
         request_every=random.choice([2.0, 4.0]),
         intervals=(2.0, 2.5, 3.0, 4.0),

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from tests.simulation import quiet, shapes
 from tests.simulation.bodies import Bodies
@@ -96,21 +97,32 @@ class Simulation:
             rules=self.rules,
             functions=self.functions,
             threads=self.plan.threads,
+            gone_nodes=self._gone_nodes,
         )
+        process.tell_others = self._tell_others
         self.processes.append(process)
         self.rules.troubled()
         self.world.note(f"START {process.name} {process.node}")
         self.world.spawn(f"{process.name} main", process, process.start)
         return process
 
+    def _gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        if not self.plan.knows_the_dead:
+            return set()
+        return {each.node for each in self.processes if each.is_dead and each.node in nodes}
+
+    def _tell_others(self, who: NodeProcess) -> None:
+        if self.plan.tells_changes:
+            for each in self.processes:
+                if each is not who and each.feed is not None and not each.is_dead:
+                    self.world.wake(each.feed)
+
     def _supervise(self) -> None:
         """Have as many processes as there are to be; who dies comes back as another one, after a while."""
         world = self.world
         while True:
             while len(self.alive) < self.plan.nodes:
-                last = max((each.clock.ahead for each in self.processes), default=0)
-                process = self.new_process()
-                process.clock.ahead = last
+                self.new_process()
             world.sleep(SECOND // 10 if self.is_calm else int(world.random.random() ** 2 * 6 * SECOND))
 
     def _request(self) -> None:
@@ -142,7 +154,7 @@ class Simulation:
             (plan.crash_every, self.faults.crash),
             (plan.freeze_every, lambda one: self.faults.freeze(one, freeze_length(random.random(), random.random()))),
             (plan.away_every, lambda _: self.faults.go_away(int(random.random() ** 2 * 9 * SECOND))),
-            (plan.step_every, lambda one: self.faults.step(one, round(random.choice([-1, 1]) * self._step()))),
+            (plan.step_every, lambda _: self.faults.step(round(random.choice([-1, 1]) * self._step()))),
             (plan.stop_every, self._stop),
         ]
 

@@ -56,6 +56,8 @@ class World:
     def __init__(self, seed: str) -> None:
         self.random = Random(seed)
         self.now = 0
+        self.ahead = 0
+        """By how many microseconds the wall clock of the one host is wrong."""
         self.brush_rate = 0.0
         self.current: Actor | None = None
         self.failures: list[tuple[str, BaseException]] = []
