@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache
+import sqlite3
 from sys import _getframe
 from types import TracebackType
 from typing import Any
@@ -35,15 +36,20 @@ class Change:
 class Database:
     """The rows of one seed; its tables, and what SQLAlchemy has compiled, serve all seeds of a process."""
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.connection: Connection = engine.connect()
-        raw = self.connection.connection.driver_connection
-        assert raw is not None
-        self.raw: Any = raw
+    def __init__(self) -> None:
+        self.raw: Any = sqlite3.connect(":memory:", isolation_level=None)
+        self.engine = self._engine()
+        # Past SQLAlchemy: a third of all statements would be this one.
+        event.listen(self.engine, "begin", lambda _: self.raw.execute("BEGIN"))
+        self.connection: Connection = self.engine.connect()
+        # For reads, which see the same rows and need no transaction: nothing goes on beside them.
+        self.reading: Connection = self._engine().connect()
         self._has_claims = "claim_id" in metadata.tables["runs"].c
         self.run_columns = (*RUN_COLUMNS, "claim_id") if self._has_claims else RUN_COLUMNS
         self._read = f"SELECT nr, kind, is_new, id, {', '.join(f'c{n}' for n in range(14))} FROM journal ORDER BY nr"
+
+    def _engine(self) -> Engine:
+        return create_engine("sqlite://", creator=lambda: self.raw, poolclass=StaticPool)
 
     def prepare(self) -> None:
         """Tables, and triggers that keep a journal. Once."""
@@ -93,15 +99,7 @@ class Database:
 @cache
 def the_database() -> Database:
     """Made once a process: migrating takes longer than a seed."""
-    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
-
-    def prepare(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-
-    event.listen(engine, "connect", prepare)
-    # Past SQLAlchemy: a third of all statements would be this one.
-    event.listen(engine, "begin", lambda connection: connection.connection.driver_connection.execute("BEGIN"))
-    database = Database(engine)
+    database = Database()
     database.prepare()
     return database
 
@@ -158,19 +156,25 @@ class _Transaction:
 
     def __enter__(self) -> Connection:
         self._store.hooks.before(self._verb, self._writes)
-        connection = self._store.database.connection
-        self._begun = connection.begin()
-        return connection
+        database = self._store.database
+        if not self._writes:
+            return database.reading
+        self._begun = database.connection.begin()
+        return database.connection
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with failures_translated():
-            if error is not None:
-                self._begun.rollback()
-                raise error
-            self._begun.commit()
+        if error is not None:
+            self._give_up(error)
         store = self._store
         if self._writes:
+            self._begun.commit()
             store.hooks.committed(self._verb, store.database.changes())
         store.hooks.after(self._verb, self._writes)
+
+    def _give_up(self, error: BaseException) -> None:
+        with failures_translated():
+            if self._writes:
+                self._begun.rollback()
+            raise error

@@ -23,6 +23,7 @@ class JobRecord:
     grid: Grid
     epoch: Epoch | None = None
     paused_by: int | None = None
+    paused_at: int = 0
 
     @property
     def is_paused(self) -> bool:
@@ -84,6 +85,7 @@ class Ledger:
     jobs: dict[UUID, JobRecord] = field(default_factory=dict)
     runs: dict[UUID, RunRecord] = field(default_factory=dict)
     epochs: dict[UUID, list[Epoch]] = field(default_factory=dict)
+    deleted_at: dict[UUID, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     commits: int = 0
 
@@ -123,13 +125,14 @@ class Ledger:
             if before is not None:
                 _end(before, commit)
                 del self.jobs[change.id]
+                self.deleted_at[change.id] = commit.at
             return
         after = JobRecord(change.id, change.values, Grid.of(change.values))
         self.jobs[change.id] = after
         if before is not None:
-            after.epoch, after.paused_by = before.epoch, before.paused_by
+            after.epoch, after.paused_by, after.paused_at = before.epoch, before.paused_by, before.paused_at
         if after.is_paused and (before is None or not before.is_paused):
-            after.paused_by = commit.number
+            after.paused_by, after.paused_at = commit.number, commit.at
         if commit.verb in EDITS:
             self._edited(commit, before, after)
         elif after.next_at is None and after.epoch is not None:

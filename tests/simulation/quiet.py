@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 from tests.simulation.calendar import Epoch
 from tests.simulation.clock import microseconds_of
+from tests.simulation.database import the_database
 from tests.simulation.ledger import WAITING, JobRecord, RunRecord
 from tests.simulation.world import SECOND
 
@@ -22,7 +24,7 @@ def check(simulation: Any) -> None:
     """All of it, once the world stands still."""
     rules = simulation.rules
     rules.check_calls()
-    for fault in (*calendar_faults(simulation), *stuck_faults(simulation), *late_faults(simulation)):
+    for fault in (*calendar_faults(simulation), *stuck_faults(simulation), *late_faults(simulation), *node_faults(simulation)):
         rules.violated(fault)
 
 
@@ -61,6 +63,17 @@ def stuck_faults(simulation: Any) -> Iterator[str]:
             yield f"{process.name} has not come up"
         elif not _comes_to_rest(process, simulation):
             yield f"{process.name} has {process.free_permits} permits of {process.threads}, {process.tickets} tickets"
+
+
+def node_faults(simulation: Any) -> Iterator[str]:
+    """Who is there, and who is not, as all see it."""
+    rows = the_database().raw.execute("SELECT id FROM nodes WHERE stopped_at IS NULL AND lost_at IS NULL")
+    live = {UUID(row[0]) for row in rows}
+    for process in simulation.processes:
+        if process.is_dead and process.node in live:
+            yield f"{process.name} is dead, and live on record"
+        if not process.is_gone and process.is_ready and process.node not in live:
+            yield f"{process.name} is there, and not live on record"
 
 
 def _comes_to_rest(process: Any, simulation: Any) -> bool:

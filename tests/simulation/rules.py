@@ -13,6 +13,9 @@ ENDS_BY_CALL = frozenset({"succeeded", "failed", "timed_out"})
 WRONGLY_LOST_AFTER = 14 * SECOND
 """How long after its last trouble a living node may still be taken for lost."""
 
+FELT_WITHIN = 2 * SECOND
+"""After this long, an edit on any node is in force on all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -40,6 +43,7 @@ class Rules:
     """When something happened after which slots may be late for a while."""
     pause_of_all: int | None = None
     """The number of the commit that paused everything, while that is in force."""
+    pause_of_all_at: int = 0
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(self._run_changed)
@@ -60,6 +64,7 @@ class Rules:
     def committed(self, commit: Commit, changes: Any) -> None:
         if commit.verb.endswith("global_pause"):
             self.pause_of_all = commit.number if commit.verb == "begin_global_pause" else None
+            self.pause_of_all_at = commit.at
             self.troubled()
         self.ledger.committed(commit, changes)
         for fault in self.ledger.faults:
@@ -137,6 +142,7 @@ class Rules:
         claimed_by = None if run is None else run.claimed_by
         if claimed_by is None:
             return
+        self._check_other_nodes(entry, claimed_by)
         if place in self.deleted:
             self.violated(f"run {entry.run_id} starts after the deletion of its job was answered")
         if claimed_by < self.paused.get(place, 0):
@@ -145,6 +151,23 @@ class Rules:
             return
         if self.pause_of_all is not None and self.all_paused.get(entry.process, 0) >= self.pause_of_all:
             self.violated(f"run {entry.run_id} starts after the pause of everything was answered")
+
+    def _check_other_nodes(self, entry: Entry, claimed_by: int) -> None:
+        """What any node has done is in force on all of them soon."""
+        at = self._stopped_at(entry, claimed_by)
+        if at is not None and self.world.now > at + FELT_WITHIN and entry.process.troubled_until + FELT_WITHIN < at:
+            self.violated(f"run {entry.run_id} starts {(self.world.now - at) / SECOND:.3f} s after it was stopped")
+
+    def _stopped_at(self, entry: Entry, claimed_by: int) -> int | None:
+        """When the job was deleted or paused, or everything was, after the claim."""
+        job = self.ledger.jobs.get(entry.job_id)
+        if job is None:
+            return self.ledger.deleted_at.get(entry.job_id)
+        if job.is_paused and job.paused_by is not None and claimed_by < job.paused_by:
+            return job.paused_at
+        if self.pause_of_all is not None and claimed_by < self.pause_of_all and not entry.is_forced:
+            return self.pause_of_all_at
+        return None
 
     def _check_limits(self, entry: Entry) -> None:
         limits = self.limits.get(entry.job_id)
