@@ -80,6 +80,7 @@ class Simulation:
         world, plan = self.world, self.plan
         world.spawn("supervisor", None, self._supervise)
         world.spawn("clients", None, self._request)
+        world.spawn("calm", None, self._resume)
         for every, act in self._disasters():
             if every is not None:
                 world.spawn("fate", None, lambda every=every, act=act: self._strike(every, act))
@@ -133,11 +134,13 @@ class Simulation:
             world.sleep(int(world.random.expovariate(1 / plan.request_every) * SECOND))
             if not self.is_calm:
                 self._send(None)
-        world.sleep(SECOND)
-        # Calm is when all runs again.
+
+    def _resume(self) -> None:
+        """Calm is when all runs again."""
+        self.world.sleep(self.plan.trouble + SECOND)
         while self.rules.pause_of_all is not None or any(each.scheduler.pausing.current for each in self.alive):
             self._send("resume_all")
-            world.sleep(SECOND)
+            self.world.sleep(SECOND)
 
     def _send(self, kind: str | None) -> None:
         while not (there := [each for each in self.processes if each.answers]):
