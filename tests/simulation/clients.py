@@ -10,7 +10,7 @@ from engine.nouns import JobStatus
 from engine.policies import OverlapPolicy, Policies
 from engine.requests import JobChange, JobDraft
 from engine.timing import Timing
-from tests.simulation.clock import instant, microseconds_of
+from tests.simulation.clock import instant
 from tests.simulation.plans import Plan
 from tests.simulation.rules import Limits, Rules
 from tests.simulation.world import SECOND, Actor, World
@@ -43,7 +43,7 @@ class Clients:
 
     def send(self, process: Any, kind: str, job_id: UUID | None = None) -> Actor:
         """Have a request carried out by a thread of the process."""
-        request = Request(kind, process, job_id, microseconds_of(process.clock.reads()))
+        request = Request(kind, process, job_id, process.reads_clock())
         actor = self.world.spawn(f"{process.name} {kind}", process, lambda: self._carry_out(request))
         actor.request = request
         return actor

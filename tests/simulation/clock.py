@@ -1,5 +1,6 @@
 """The clocks of a node over the one true time: a wall clock that is wrong and is set, a monotonic one that is not."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,20 +10,24 @@ EPOCH = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 """True time zero."""
 
 
-class NodeClock:
-    """Implements engine.ports.Clock."""
+class MachineClock:
+    """Stands where the engine has the system's clock. Of one host all have the same wall clock, else each its own."""
 
-    def __init__(self, world: World, *, monotonic_zero: int = 0) -> None:
+    def __init__(self, world: World, *, monotonic_zero: int, skew: int | None) -> None:
         self._world = world
         self._monotonic_zero = monotonic_zero
+        self._skew = skew
+
+    def step(self, microseconds: int) -> None:
+        """Set the wall clock."""
+        if self._skew is None:
+            self._world.ahead += microseconds
+        else:
+            self._skew += microseconds
 
     def now(self) -> datetime:
         self._world.brush()
-        return self.reads()
-
-    def reads(self) -> datetime:
-        """What it shows, for who only watches."""
-        return instant(self._world.now + self._world.ahead)
+        return instant(self._world.now + (self._world.ahead if self._skew is None else self._skew))
 
     def monotonic(self) -> float:
         self._world.brush()
@@ -30,6 +35,9 @@ class NodeClock:
 
     def wait(self, condition: Any, seconds: float) -> None:
         condition.wait(max(seconds, 0.0))
+
+    def adjust(self, ask: Callable[[], datetime | None]) -> None:
+        """Nobody else's time counts."""
 
 
 def instant(microseconds: int) -> datetime:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 import sqlite3
 from sys import _getframe
@@ -104,74 +105,103 @@ def the_database() -> Database:
     return database
 
 
-class NoLock:
-    """There is one process only, which simulates them all."""
+class Host:
+    """What the machine of a process knows: which other processes are gone. There is no lock to hold."""
+
+    def __init__(self, gone_nodes: Callable[[Collection[UUID]], set[UUID]]) -> None:
+        self._gone_nodes = gone_nodes
 
     def check(self) -> None: ...
 
     def release(self) -> None: ...
 
+    def hold_node(self, node: UUID) -> None: ...
+
+    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
+        return self._gone_nodes(nodes)
+
 
 @dataclass(slots=True)
 class Hooks:
-    """What happens around each transaction; either may raise, let time pass, or never return."""
+    """What happens around each transaction; it may raise, let time pass, or never return."""
 
     before: Callable[[str, bool], None]
     committed: Callable[[str, list[Change]], None]
     after: Callable[[str, bool], None]
+    announce: Callable[[], None]
+    """Tell other processes of a change, in their own time."""
+
+
+class Transactions:
+    """Stands where the store has its own: each transaction is one step; before and after it anything may happen."""
+
+    def __init__(self, database: Database, hooks: Hooks) -> None:
+        self.database = database
+        self.hooks = hooks
+
+    def reading(self) -> "Transaction":
+        return Transaction(self, _getframe(1).f_code.co_name)
+
+    def writing(self) -> "Transaction":
+        return Transaction(self, _getframe(1).f_code.co_name, writes=True)
+
+    def changing(self) -> "Transaction":
+        return Transaction(self, _getframe(1).f_code.co_name, writes=True, announces=True)
+
+    def announce(self) -> None:
+        self.hooks.announce()
+
+    def close(self) -> None: ...
 
 
 class SimulatedStore(SqlStore):
-    """The real verbs. Each of their transactions is one step; before and after it anything may happen."""
+    """The real verbs. `time_of` is the time of a server that all go by, None where they share a machine's."""
 
-    def __init__(
-        self, database: Database, hooks: Hooks, *, gone_nodes: Callable[[Collection[UUID]], set[UUID]]
-    ) -> None:
-        super().__init__(database.engine, database.engine, lock=NoLock(), close=lambda: None)
-        self.database = database
-        self.hooks = hooks
-        self._gone_nodes = gone_nodes
+    def __init__(self, transactions: Transactions, host: Host, *, time_of: Callable[[], datetime] | None) -> None:
+        stands_for: Any = transactions
+        watch: Any = None
+        super().__init__(stands_for, lock=host, watch=watch, close=lambda: None)
+        self._time_of = time_of
 
-    def gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
-        """By other means than rows, as the kernel tells on one host."""
-        return self._gone_nodes(nodes)
+    def watch(self, changed: Callable[[], object]) -> None: ...
 
-    def _writing(self) -> Any:
-        return _Transaction(self, _getframe(1).f_code.co_name, is_writing=True)
-
-    def _reading(self) -> Any:
-        return _Transaction(self, _getframe(1).f_code.co_name, is_writing=False)
+    def time(self) -> datetime | None:
+        with self._reading():
+            return None if self._time_of is None else self._time_of()
 
 
-class _Transaction:
+class Transaction:
     """One transaction of one verb."""
 
-    __slots__ = ("_begun", "_store", "_verb", "_writes")
+    __slots__ = ("_announces", "_begun", "_of", "_verb", "_writes")
 
-    def __init__(self, store: SimulatedStore, verb: str, *, is_writing: bool) -> None:
-        self._store = store
+    def __init__(self, of: Transactions, verb: str, *, writes: bool = False, announces: bool = False) -> None:
+        self._of = of
         self._verb = verb
-        self._writes = is_writing
+        self._writes = writes
+        self._announces = announces
         self._begun: Any = None
 
     def __enter__(self) -> Connection:
-        self._store.hooks.before(self._verb, self._writes)
-        database = self._store.database
+        of = self._of
+        of.hooks.before(self._verb, self._writes)
         if not self._writes:
-            return database.reading
-        self._begun = database.connection.begin()
-        return database.connection
+            return of.database.reading
+        self._begun = of.database.connection.begin()
+        return of.database.connection
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if error is not None:
             self._give_up(error)
-        store = self._store
+        of = self._of
         if self._writes:
             self._begun.commit()
-            store.hooks.committed(self._verb, store.database.changes())
-        store.hooks.after(self._verb, self._writes)
+            of.hooks.committed(self._verb, of.database.changes())
+            if self._announces:
+                of.hooks.announce()
+        of.hooks.after(self._verb, self._writes)
 
     def _give_up(self, error: BaseException) -> None:
         with failures_translated():

@@ -110,11 +110,11 @@ class Faults:
         self.away_until = self.world.now + microseconds
         self.troubled(self.away_until)
 
-    def step(self, microseconds: int) -> None:
-        """The wall clock of the host is set."""
+    def step(self, process: Any, microseconds: int) -> None:
+        """The wall clock of its machine is set: the one of all, or its own, by which nobody goes."""
         self.counts["clock step"] += 1
-        self.world.note(f"STEP by {microseconds / SECOND:.3f}")
-        self.world.ahead += microseconds
+        self.world.note(f"STEP {process.name} by {microseconds / SECOND:.3f}")
+        process.machine.step(microseconds)
         self.troubled(None)
 
     def _be_away(self, process: Any) -> None:

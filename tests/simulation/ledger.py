@@ -165,7 +165,7 @@ def _end(job: JobRecord, commit: Commit) -> None:
     epoch = job.epoch
     if epoch is None or epoch.required is not None:
         return
-    now = microseconds_of(commit.process.clock.reads())
+    now = commit.process.reads_clock()
     claimed = epoch.first - 1 if job.next_at is None else job.next_at - 1
     if job.next_at is None:
         claimed = job.last_slot or claimed

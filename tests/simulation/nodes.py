@@ -12,13 +12,14 @@ import engine.watcher
 import store.pause_rows
 import sys
 import threading
+from engine.clock import DatabaseClock
 from engine.nouns import Assignment
 from engine.requests import Capacity
 from engine.scheduler import Scheduler
 from registry import FunctionRegistry, Lane
 from tests.simulation.calls import Entry, entry_of
-from tests.simulation.clock import NodeClock, microseconds_of
-from tests.simulation.database import Change, Hooks, SimulatedStore, the_database
+from tests.simulation.clock import MachineClock, instant, microseconds_of
+from tests.simulation.database import Change, Hooks, Host, SimulatedStore, Transactions, the_database
 from tests.simulation.faults import Faults
 from tests.simulation.ledger import Commit
 from tests.simulation.rules import Rules
@@ -66,20 +67,29 @@ class NodeProcess(Process):
 
     def __init__(
         self, name: str, *, world: World, faults: Faults, rules: Rules, functions: FunctionRegistry, threads: int,
-        gone_nodes: Callable[[Collection[UUID]], set[UUID]],
+        gone_nodes: Callable[[Collection[UUID]], set[UUID]], is_one_host: bool, tell_others: Callable[[Any], None],
     ) -> None:
         super().__init__(name)
         self.world = world
         self.faults = faults
         self.rules = rules
-        self.clock = NodeClock(world, monotonic_zero=world.random.getrandbits(30))
+        skew = None if is_one_host else world.random.randint(-30 * SECOND, 30 * SECOND)
+        self.machine = MachineClock(world, monotonic_zero=world.random.getrandbits(30), skew=skew)
+        machine: Any = self.machine
+        self.clock: Any = machine if is_one_host else DatabaseClock(machine)
+        self.is_one_host = is_one_host
+        self.tell_others = tell_others
         self.feed: Actor | None = None
         self.troubled_until = world.now
         self.is_ready = False
         self.is_stopping = False
         self.threads = threads
-        hooks = Hooks(self._before, self._committed, self._after)
-        self.store = SimulatedStore(the_database(), hooks, gone_nodes=gone_nodes)
+        hooks = Hooks(self._before, self._committed, self._after, lambda: None if is_one_host else tell_others(self))
+        self.store = SimulatedStore(
+            Transactions(the_database(), hooks),
+            Host(gone_nodes),
+            time_of=None if is_one_host else lambda: instant(world.now),
+        )
         self.scheduler = Scheduler(
             store=self.store,
             functions=functions,
@@ -87,7 +97,6 @@ class NodeProcess(Process):
             capacity=Capacity(threads=threads),
             new_id=lambda: random_id(world),
         )
-        self.tell_others: Callable[[NodeProcess], None] = lambda _: None
         self._watch_entries()
 
     @property
@@ -132,6 +141,14 @@ class NodeProcess(Process):
             self.scheduler.changed()
 
     # --- what it looks like inside ---
+
+    def reads_clock(self) -> int:
+        """What its clock shows, for who only watches."""
+        world, rate = self.world, self.world.brush_rate
+        world.brush_rate = 0.0
+        shown = microseconds_of(self.clock.now())
+        world.brush_rate = rate
+        return shown
 
     @property
     def free_permits(self) -> int:
@@ -189,7 +206,9 @@ class NodeProcess(Process):
         world = self.world
         world.note(f"{verb} {len(changes)}")
         if changes or verb.endswith("global_pause"):
-            self.tell_others(self)
+            if self.is_one_host:
+                # Each commit is seen, whatever it is about.
+                self.tell_others(self)
             self.rules.ledger.commits += 1
             request = None if world.current is None else world.current.request
             self.rules.committed(Commit(self.rules.ledger.commits, world.now, verb, self, request), changes)

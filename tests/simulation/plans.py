@@ -19,10 +19,10 @@ class Plan:
     trouble: int = 30 * SECOND
     settling: int = 19 * SECOND
     watching: int = 5 * SECOND
-    knows_the_dead: bool = True
-    """Whether the store tells which processes are gone, as on one host."""
+    is_one_host: bool = True
+    """As on SQLite: one wall clock, and the kernel tells which processes are gone. Else the database's clock counts."""
     tells_changes: bool = True
-    """Whether it tells what others change; else each node sees that only when it looks around."""
+    """Whether the store tells what others change; else each node sees that only when it looks around."""
     brush_rate: float = 0.01
     request_every: float = 2.0
     intervals: tuple[float, ...] = (2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
@@ -60,7 +60,7 @@ def random_plan(seed: int, *, nodes: int = 1) -> Plan:
         nodes=nodes,
         threads=random.choice([1, 2, 3, 6]),
         jobs=random.randint(2, 5),
-        knows_the_dead=random.random() < 0.5,
+        is_one_host=random.random() < 0.5,
         tells_changes=random.random() < 0.7,
         brush_rate=random.choice([0.0, 0.01, 0.05]),
         request_every=random.choice([0.7, 2.0, 5.0]),

@@ -31,7 +31,7 @@ def check(simulation: Any) -> None:
 def calendar_faults(simulation: Any) -> Iterator[str]:
     """Rows, held against the calendar."""
     ledger = simulation.rules.ledger
-    wall = min((microseconds_of(each.clock.reads()) for each in simulation.alive), default=0)
+    wall = min((each.reads_clock() for each in simulation.alive), default=0)
     for job_id, epochs in ledger.epochs.items():
         job = ledger.jobs.get(job_id)
         for epoch in epochs:
@@ -93,7 +93,7 @@ def _waits_in_vain(run: RunRecord, simulation: Any) -> bool:
         return True
     if job.is_paused:
         return False
-    wall = min(microseconds_of(each.clock.reads()) for each in simulation.alive)
+    wall = min(each.reads_clock() for each in simulation.alive)
     due_at = run.values["due_at"]
     due = 0 if due_at is None else microseconds_of(due_at)
     world_time = simulation.world.now - run.changed_at

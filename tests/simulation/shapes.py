@@ -103,7 +103,7 @@ def clock_step(simulation: Any, random: Random) -> None:
     for nth in random.sample(range(1, 8), 2):
         verb = random.choice(["advance", "jobs_by_id", "replace_job", "start_waiting", "job"])
         step = random.choice([-20, -3, -0.1, 0.1, 3, 20]) * SECOND
-        _at(simulation, verb, "before", nth, lambda _, step=step: simulation.faults.step(round(step)))
+        _at(simulation, verb, "before", nth, lambda one, step=step: simulation.faults.step(one, round(step)))
 
 
 SHAPES: dict[str, Shape] = {
@@ -130,7 +130,7 @@ def directed_plan(seed: int, *, nodes: int = 1, shape: str | None = None) -> Pla
         nodes=nodes,
         threads=random.choice([1, 2, 3]),
         jobs=random.randint(1, 2),
-        knows_the_dead=random.random() < 0.5,
+        is_one_host=random.random() < 0.5,
         tells_changes=random.random() < 0.7,
         trouble=20 * SECOND,
         settling=18 * SECOND,

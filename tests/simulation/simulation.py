@@ -99,8 +99,9 @@ class Simulation:
             functions=self.functions,
             threads=self.plan.threads,
             gone_nodes=self._gone_nodes,
+            is_one_host=self.plan.is_one_host,
+            tell_others=self._tell_others,
         )
-        process.tell_others = self._tell_others
         self.processes.append(process)
         self.rules.troubled()
         self.world.note(f"START {process.name} {process.node}")
@@ -108,7 +109,7 @@ class Simulation:
         return process
 
     def _gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
-        if not self.plan.knows_the_dead:
+        if not self.plan.is_one_host:
             return set()
         return {each.node for each in self.processes if each.is_dead and each.node in nodes}
 
@@ -157,7 +158,7 @@ class Simulation:
             (plan.crash_every, self.faults.crash),
             (plan.freeze_every, lambda one: self.faults.freeze(one, freeze_length(random.random(), random.random()))),
             (plan.away_every, lambda _: self.faults.go_away(int(random.random() ** 2 * 9 * SECOND))),
-            (plan.step_every, lambda _: self.faults.step(round(random.choice([-1, 1]) * self._step()))),
+            (plan.step_every, lambda one: self.faults.step(one, round(random.choice([-1, 1]) * self._step()))),
             (plan.stop_every, self._stop),
         ]
 
