@@ -5,6 +5,8 @@ from tests.simulation.mutation import Edit, Mutant
 CRASH = "crash_between_claim_and_outcome"
 CLAIM = "edit_at_a_claim"
 LOST = "lost_answer"
+FREEZE = "freeze_at_a_claim"
+RETURN = "returning_node"
 
 MUTANTS = (
     Mutant(
@@ -46,6 +48,126 @@ MUTANTS = (
             Edit("store.outcomes", "_STILL_RUNNING", ", IS_RUNNING", ""),
             Edit("store.outcomes", "_FINISH", ", IS_RUNNING", ""),
         ),
+        shapes=(FREEZE,),
+    ),
+    Mutant(
+        "outcome of another claim",
+        "an outcome is written to a run that is running by another claim",
+        (Edit("store.outcomes", "finish_runs", "running[outcome.run_id].claim_id == outcome.claim_id", "True"),),
+        shapes=(FREEZE,),
+    ),
+    Mutant(
+        "no trust window",
+        "a node that was frozen starts what it had claimed",
+        (Edit("engine.gate", "StartGate._is_to_wait", "return not is_refused and", "return False and"),),
+        shapes=(FREEZE,),
+    ),
+    Mutant(
+        "trust from after the write",
+        "trust counts from when a claim's answer is there",
+        (Edit("engine.dispatcher", "Dispatcher._claim", "trust(begun)", "trust(self._clock.monotonic())"),),
+        shapes=(FREEZE,),
+    ),
+    Mutant(
+        "no fence",
+        "a node claims although it was declared lost",
+        (Edit("store.node_rows", "see_claimant", "raise NodeLost(claimant.node)", "pass"),),
+        shapes=(FREEZE, RETURN),
+    ),
+    Mutant(
+        "back without losing its runs",
+        "a node that was declared lost goes on as if nothing had been",
+        (
+            Edit("engine.heartbeat", "Heartbeat._come_back", "self._gate.revoke_all(refusal)", "[]"),
+            Edit("engine.heartbeat", "Heartbeat._come_back", "self._lose_runs()", "pass"),
+            Edit("store.node_rows", "bring_back_node", 'connection.execute(_HAS_RUNNING, {"node": record.id}).scalar()', "False"),
+        ),
+        shapes=(FREEZE, RETURN),
+    ),
+    Mutant(
+        "reaper by elapsed time",
+        "a run that has been going for long is taken for lost",
+        (
+            Edit(
+                "store.node_rows",
+                "_ABANDONED",
+                "runs.c.node.not_in(_LIVE_IDS)",
+                "runs.c.started_at < literal_column(\"(SELECT datetime(max(seen_at), '-5 seconds') FROM nodes)\")",
+            ),
+        ),
+    ),
+    Mutant(
+        "lease by the wall clock",
+        "a node is lapsed when it was last seen long ago by the observer's clock",
+        (
+            Edit(
+                "engine.heartbeat",
+                "Heartbeat._look_at_others",
+                "self._neighbours.observe(live, monotonic=self._clock.monotonic())",
+                "[one for one in live if (self._clock.now() - one.seen_at).total_seconds() > 12]",
+            ),
+        ),
+    ),
+    Mutant(
+        "loss that does not look at the beats",
+        "a node is declared lost though it has moved since it was looked at",
+        (Edit("store.node_rows", "_LOSE", ', func.coalesce(nodes.c.beats, 0) == bindparam("seen_beats")', ""),),
+        shapes=(RETURN,),
+    ),
+    Mutant(
+        "loss that ends with its finder",
+        "only who declares a node lost looks for its runs",
+        (
+            Edit(
+                "engine.heartbeat",
+                "Heartbeat._look_at_others",
+                "        self._lose_runs()\n    left",
+                "        if lost:\n            self._lose_runs()\n    left",
+            ),
+        ),
+        shapes=(RETURN,),
+    ),
+    Mutant(
+        "doubt settled by the run",
+        "a start in doubt counts as ours if its run is running, by whatever claim",
+        (
+            Edit(
+                "engine.waiting",
+                "WaitingRuns.settle_doubt",
+                "self._store.claims_on_record({each.run.id: each.claim_id for each, _ in self._in_doubt})",
+                "{each.claim_id for each, _ in self._in_doubt if (found := self._store.run(each.run.id)) is not None "
+                "and found.state is RunState.RUNNING}",
+            ),
+        ),
+        shapes=(LOST,),
+    ),
+    Mutant(
+        "overlap of the own node only",
+        "a claim does not count the runs of other nodes",
+        (
+            Edit(
+                "store.claims",
+                "advance_jobs",
+                "_verdicts(connection, moves, stored, ended)",
+                "_verdicts(connection, moves, stored, {*ended, "
+                "*connection.execute(select(runs.c.id).where(runs.c.node != by.node)).scalars()} if by else ended)",
+            ),
+        ),
+    ),
+    Mutant(
+        "only the home claims",
+        "no other node takes a slot over when its home is dead",
+        (Edit("engine.homes", "Homes.delay", "MAX_TAKE_OVER_SECONDS)", "9.0) * 1_000"),),
+    ),
+    Mutant(
+        "deaf to a pause elsewhere",
+        "a node does not follow when another one pauses everything",
+        (Edit("engine.watcher", "Watcher.look", "self._pausing.follow()", "pass"),),
+    ),
+    Mutant(
+        "deaf to edits elsewhere",
+        "a node does not look at what others schedule",
+        (Edit("engine.watcher", "Watcher._look_for_work", "self._agenda.refresh(", "list("),),
     ),
     Mutant(
         "permit twice",

@@ -38,7 +38,7 @@ class Plan:
     stop_every: float | None = None
 
 
-def random_plan(seed: int, *, nodes: int = 1) -> Plan:
+def random_plan(seed: int, *, nodes: int | None = None) -> Plan:
     """A seed of chance: each kind of fault is in it or is not, so that none always hides another."""
     random = Random(f"plan {seed}")
 
@@ -57,7 +57,7 @@ def random_plan(seed: int, *, nodes: int = 1) -> Plan:
     )
     return Plan(
         seed,
-        nodes=nodes,
+        nodes=nodes or random.choice([1, 2, 2, 2, 3, 3]),
         threads=random.choice([1, 2, 3, 6]),
         jobs=random.randint(2, 5),
         is_one_host=random.random() < 0.5,

@@ -106,6 +106,46 @@ def clock_step(simulation: Any, random: Random) -> None:
         _at(simulation, verb, "before", nth, lambda one, step=step: simulation.faults.step(one, round(step)))
 
 
+def returning_node(simulation: Any, random: Random) -> None:
+    """A node stands still for about as long as others wait for it, and whoever buries it is slow, or dies of it."""
+    verb, phase = random.choice(
+        [("advance", "after"), ("enter", "after"), ("finish", "before"), ("node_seen", "before"),
+         ("start_waiting", "after")]
+    )  # fmt: skip
+    length = LEASE + int(random.uniform(-1, 5) * SECOND)
+    _at(simulation, verb, phase, random.randint(1, 3), lambda one: simulation.faults.freeze(one, length))
+    verb = random.choice(["lose_node", "abandoned_runs", "node_back", "clear_stuck", "live_nodes"])
+    act = random.choice([simulation.faults.crash, lambda one: simulation.faults.slow_down(one, random.randint(0, 3_000_000))])
+    simulation.faults.triggers.append(
+        Trigger(verb, random.choice(["before", "after"]), act, 1, when=lambda _: simulation.world.now > LEASE)
+    )
+
+
+def slow_claim(simulation: Any, random: Random) -> None:
+    """A claim takes so long that other nodes try as well, and an edit lands between them."""
+    for nth in random.sample(range(1, 8), 3):
+        length = int(random.uniform(0.1, 1.5) * SECOND)
+        edit = _edit(simulation, _any_edit(random))
+
+        def act(process: Any, edit: Callable[[Any], None] = edit, length: int = length) -> None:
+            edit(process)
+            simulation.faults.slow_down(process, length)
+
+        _at(simulation, "advance", random.choice(["before", "before", "after"]), nth, act)
+
+
+def lost_beat(simulation: Any, random: Random) -> None:
+    """What keeps nodes known to each other is not answered."""
+    verb = random.choice(["node_seen", "node_back", "lose_node", "node_started", "live_nodes"])
+    phase = random.choice(["before", "after"])
+    nth = random.randint(1, 8)
+    for each in range(nth, nth + random.randint(1, 6)):
+        _at(simulation, verb, phase, each, lambda one: simulation.faults.lose_answer(one, is_written=phase == "after"))
+    if verb in ("node_back", "lose_node"):
+        length = LEASE + int(random.uniform(1, 5) * SECOND)
+        _at(simulation, "enter", "after", random.randint(1, 3), lambda one: simulation.faults.freeze(one, length))
+
+
 SHAPES: dict[str, Shape] = {
     shape.__name__: shape
     for shape in (
@@ -117,17 +157,20 @@ SHAPES: dict[str, Shape] = {
         freeze_at_a_claim,
         slow_store,
         clock_step,
+        returning_node,
+        slow_claim,
+        lost_beat,
     )
 }
 
 
-def directed_plan(seed: int, *, nodes: int = 1, shape: str | None = None) -> Plan:
+def directed_plan(seed: int, *, nodes: int | None = None, shape: str | None = None) -> Plan:
     """A seed with few jobs, in which nothing goes wrong but what its shape says."""
     random = Random(f"directed {seed}")
     return Plan(
         seed,
         shape=shape or random.choice(list(SHAPES)),
-        nodes=nodes,
+        nodes=nodes or random.choice([1, 2, 2, 2, 3, 3]),
         threads=random.choice([1, 2, 3]),
         jobs=random.randint(1, 2),
         is_one_host=random.random() < 0.5,

@@ -182,7 +182,7 @@ class Simulation:
                 act(world.random.choice(there))
 
 
-def plan_of(seed: int, *, nodes: int = 1) -> Plan:
+def plan_of(seed: int, *, nodes: int | None = None) -> Plan:
     """Even seeds are random, odd ones directed."""
     return shapes.directed_plan(seed, nodes=nodes) if seed % 2 else random_plan(seed, nodes=nodes)
 
