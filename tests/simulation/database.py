@@ -21,7 +21,7 @@ RUN_COLUMNS = ("job_id", "trigger", "scheduled_for", "last_scheduled_for", "slot
                "is_stuck", "reason_code", "due_at", "earlier_attempts")  # fmt: skip
 JOB_COLUMNS = ("version", "status", "interval_seconds", "cron_expression", "run_at", "anchor_at", "next_run_at",
                "last_scheduled_for", "updated_at", "max_runs", "run_count", "paused_at")  # fmt: skip
-OTHER_TABLES = ("nodes", "pauses")
+NODE_COLUMNS = ("beats", "lost_at", "stopped_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Database:
         self.raw.execute(f"CREATE TEMP TABLE journal (nr INTEGER PRIMARY KEY, kind, is_new, id, {columns})")
         self._keep_journal_of("runs", self.run_columns)
         self._keep_journal_of("jobs", JOB_COLUMNS)
+        self._keep_journal_of("nodes", NODE_COLUMNS)
 
     def clear(self) -> None:
         """Have it empty for the next seed."""
@@ -79,7 +80,7 @@ class Database:
 
     def _change(self, row: Any) -> Change:
         _, kind, is_new, row_id, *values = row
-        names = self.run_columns if kind == "runs" else JOB_COLUMNS
+        names = {"runs": self.run_columns, "jobs": JOB_COLUMNS, "nodes": NODE_COLUMNS}[kind]
         found = None if is_new is None else dict(zip(names, values, strict=False))
         return Change(kind, UUID(row_id), found, bool(is_new))
 

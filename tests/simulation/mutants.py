@@ -107,6 +107,7 @@ MUTANTS = (
                 "[one for one in live if (self._clock.now() - one.seen_at).total_seconds() > 12]",
             ),
         ),
+        shapes=("clock_step",),
     ),
     Mutant(
         "loss that does not look at the beats",
@@ -121,8 +122,8 @@ MUTANTS = (
             Edit(
                 "engine.heartbeat",
                 "Heartbeat._look_at_others",
-                "        self._lose_runs()\n    left",
-                "        if lost:\n            self._lose_runs()\n    left",
+                "    self._lose_runs()\n    left",
+                "    if lost:\n        self._lose_runs()\n    left",
             ),
         ),
         shapes=(RETURN,),

@@ -10,8 +10,8 @@ from tests.simulation.ledger import SCHEDULED, WAITING, Commit, Ledger, RunRecor
 from tests.simulation.world import SECOND, World
 
 ENDS_BY_CALL = frozenset({"succeeded", "failed", "timed_out"})
-WRONGLY_LOST_AFTER = 14 * SECOND
-"""How long after its last trouble a living node may still be taken for lost."""
+LEASE = 12 * SECOND
+"""For how long a node must have written nothing before others may declare it lost."""
 
 FELT_WITHIN = 2 * SECOND
 """After this long, an edit on any node is in force on all."""
@@ -39,6 +39,7 @@ class Rules:
     deleted: set[tuple[Any, UUID]] = field(default_factory=set)
     paused: dict[tuple[Any, UUID], int] = field(default_factory=dict)
     all_paused: dict[Any, int] = field(default_factory=dict)
+    beats: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     troubles: list[int] = field(default_factory=list)
     """When something happened after which slots may be late for a while."""
     pause_of_all: int | None = None
@@ -67,6 +68,9 @@ class Rules:
             self.pause_of_all_at = commit.at
             self.troubled()
         self.ledger.committed(commit, changes)
+        for change in changes:
+            if change.table == "nodes" and change.values is not None:
+                self._node_changed(change.id, change.values)
         for fault in self.ledger.faults:
             self.violated(fault)
         self.ledger.faults.clear()
@@ -101,13 +105,23 @@ class Rules:
         owner = next((each for each in self._processes() if each.node == before.node), None)
         if end != "lost":
             self.violated(f"run {after.id} is made {after.state} by a node that does not own it")
-        elif owner is not None and not owner.is_gone and owner.troubled_until + WRONGLY_LOST_AFTER < self.world.now:
+        elif owner is not None and not owner.is_gone and before.changed_at > owner.troubled_until:
             self.violated(f"run {after.id} is made lost although its node {owner.name} is well")
 
     processes: Callable[[], list[Any]] = list
 
     def _processes(self) -> list[Any]:
         return self.processes()
+
+    def _node_changed(self, node: UUID, values: dict[str, Any]) -> None:
+        process = next(each for each in self._processes() if each.node == node)
+        beats, at = self.beats.get(node, (-1, 0))
+        if values["beats"] > beats:
+            self.beats[node] = values["beats"], self.world.now
+        elif values["lost_at"] is not None and values["stopped_at"] is None:
+            since = self.world.now - at
+            if since < LEASE and not (process.is_dead and process.is_one_host):
+                self.violated(f"{process.name} is declared lost {since / SECOND:.3f} s after it was heard of")
 
     # --- entries ---
 

@@ -81,7 +81,9 @@ def freeze_at_a_claim(simulation: Any, random: Random) -> None:
          ("start_waiting", "after"), ("jobs_by_id", "after")]
     )  # fmt: skip
     length = LEASE + int(random.random() * 6 * SECOND)
-    _at(simulation, verb, phase, random.randint(1, 4), lambda one: simulation.faults.freeze(one, length))
+    # So that what was lost is tried again, and goes on when the node comes back.
+    simulation.plan.has_queues |= random.random() < 0.6
+    _at(simulation, verb, phase, random.randint(1, 3), lambda one: simulation.faults.freeze(one, length))
 
 
 def slow_store(simulation: Any, random: Random) -> None:
@@ -175,7 +177,7 @@ def directed_plan(seed: int, *, nodes: int | None = None, shape: str | None = No
         jobs=random.randint(1, 2),
         is_one_host=random.random() < 0.5,
         tells_changes=random.random() < 0.7,
-        trouble=20 * SECOND,
+        trouble=24 * SECOND,
         settling=18 * SECOND,
         watching=4 * SECOND,
         brush_rate=random.choice([0.0, 0.02, 0.1]),
