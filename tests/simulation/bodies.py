@@ -74,6 +74,8 @@ class Bodies:
         if self.is_calm:
             return int(random.uniform(0.01, 0.2) * SECOND)
         kind = random.random()
+        if self.plan.has_retries:
+            return int(random.uniform(2.0, 8.0) * SECOND)
         if kind < 0.05:
             return None
         longest = self.longest if kind < (0.5 if self.plan.has_queues else 0.25) else 1.0

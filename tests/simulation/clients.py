@@ -160,6 +160,8 @@ def any_policies(world: World, plan: Plan) -> Policies:
     overlaps = [*OverlapPolicy, OverlapPolicy.SKIP, OverlapPolicy.QUEUE_ALL]
     if plan.has_queues:
         overlaps = [OverlapPolicy.QUEUE_ALL, OverlapPolicy.QUEUE_ONE, OverlapPolicy.CANCEL_RUNNING]
+    if plan.has_retries:
+        return Policies(overlap_policy=random.choice(overlaps), max_retries=2, retry_delay_seconds=0.2)
     return Policies(
         misfire_policy=random.choice(list(type(Policies().misfire_policy))),
         misfire_grace_seconds=random.choice([1.0, 5.0, 5.0, 20.0]),

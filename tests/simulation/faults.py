@@ -53,8 +53,8 @@ class Faults:
     rates: Rates
     triggers: list[Trigger] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    troubled: Callable[[int | None], None] = lambda _until: None
-    """Told of each, and until when it goes on."""
+    troubled: Callable[[Any, int | None], None] = lambda _process, _until: None
+    """Told of each, whom it is about (None: all), and until when it goes on."""
     ends_at: int = 0
     away_until: int = 0
 
@@ -76,7 +76,7 @@ class Faults:
     def crash(self, process: Any) -> None:
         self.counts["crash"] += 1
         self.world.note(f"CRASH {process.name}")
-        self.troubled(None)
+        self.troubled(process, None)
         process.die()
 
     def freeze(self, process: Any, microseconds: int) -> None:
@@ -84,7 +84,7 @@ class Faults:
         self.counts["freeze past the lease" if microseconds > LEASE else "freeze"] += 1
         self.world.note(f"FREEZE {process.name} for {microseconds / SECOND:.3f}")
         process.troubled_until = max(process.troubled_until, self.world.now + microseconds)
-        self.troubled(self.world.now + microseconds)
+        self.troubled(process, self.world.now + microseconds)
         self.world.freeze(process, microseconds)
 
     def lose_answer(self, process: Any, *, is_written: bool) -> None:
@@ -92,7 +92,7 @@ class Faults:
         self.counts[f"answer lost, {which} the commit"] += 1
         self.world.note(f"LOST {which} the commit")
         process.troubled_until = max(process.troubled_until, self.world.now)
-        self.troubled(None)
+        self.troubled(process, None)
         raise StoreUnavailable(f"simulated: the answer was lost {which} the commit")
 
     def slow_down(self, process: Any, microseconds: int) -> None:
@@ -100,7 +100,7 @@ class Faults:
         self.counts["slow store"] += 1
         self.world.note(f"SLOW for {microseconds / SECOND:.3f}")
         process.troubled_until = max(process.troubled_until, self.world.now + microseconds)
-        self.troubled(self.world.now + microseconds)
+        self.troubled(process, self.world.now + microseconds)
         self.world.sleep(microseconds)
 
     def go_away(self, microseconds: int) -> None:
@@ -108,14 +108,14 @@ class Faults:
         self.counts["store away"] += 1
         self.world.note(f"AWAY for {microseconds / SECOND:.3f}")
         self.away_until = self.world.now + microseconds
-        self.troubled(self.away_until)
+        self.troubled(None, self.away_until)
 
     def step(self, process: Any, microseconds: int) -> None:
         """The wall clock of its machine is set: the one of all, or its own, by which nobody goes."""
         self.counts["clock step"] += 1
         self.world.note(f"STEP {process.name} by {microseconds / SECOND:.3f}")
         process.machine.step(microseconds)
-        self.troubled(None)
+        self.troubled(None, None)
 
     def _be_away(self, process: Any) -> None:
         process.troubled_until = max(process.troubled_until, self.away_until)

@@ -54,7 +54,7 @@ MUTANTS = (
         "outcome of another claim",
         "an outcome is written to a run that is running by another claim",
         (Edit("store.outcomes", "finish_runs", "running[outcome.run_id].claim_id == outcome.claim_id", "True"),),
-        shapes=(FREEZE,),
+        shapes=("late_outcome",),
     ),
     Mutant(
         "no trust window",
@@ -140,7 +140,7 @@ MUTANTS = (
                 "and found.state is RunState.RUNNING}",
             ),
         ),
-        shapes=(LOST,),
+        shapes=("lost_start",),
     ),
     Mutant(
         "overlap of the own node only",
@@ -256,7 +256,7 @@ MUTANTS = (
                 "[self._conclude(each, None) for each in candidates]",
             ),
         ),
-        shapes=(LOST,),
+        shapes=("lost_start",),
     ),
     Mutant(
         "lost answer of a request for a run",

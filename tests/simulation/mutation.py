@@ -3,11 +3,11 @@
 import ast
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import dedent, indent
+from textwrap import dedent
 from types import ModuleType
 from typing import Any
 
@@ -42,21 +42,23 @@ def applied(mutant: Mutant) -> Iterator[None]:
     """The engine as the mutant has it."""
     undo: list[tuple[Any, str, Any]] = []
     try:
-        for edit in mutant.edits:
-            undo += _apply(edit)
+        for module, name in dict.fromkeys((edit.module, edit.name) for edit in mutant.edits):
+            undo += _apply([edit for edit in mutant.edits if (edit.module, edit.name) == (module, name)])
         yield
     finally:
         for owner, name, value in reversed(undo):
             setattr(owner, name, value)
 
 
-def _apply(edit: Edit) -> list[tuple[Any, str, Any]]:
+def _apply(edits: Sequence[Edit]) -> list[tuple[Any, str, Any]]:
+    """All edits of one function or constant."""
+    edit = edits[0]
     module = importlib.import_module(edit.module)
     owner: Any = module
     *path, name = edit.name.split(".")
     for part in path:
         owner = getattr(owner, part)
-    source = _changed_source(module, edit)
+    source = _changed_source(module, edits)
     places: dict[str, Any] = {}
     # In the module's own names, so that what it calls is found there; a constant leaves its new value in `places`.
     exec(compile(source, f"<mutant of {edit.module}.{edit.name}>", "exec"), module.__dict__, places)
@@ -77,7 +79,8 @@ def _imported_elsewhere(name: str, old: Any, new: Any) -> list[tuple[Any, str, A
     return undo
 
 
-def _changed_source(module: ModuleType, edit: Edit) -> str:
+def _changed_source(module: ModuleType, edits: Sequence[Edit]) -> str:
+    edit = edits[0]
     assert module.__file__ is not None
     text = Path(module.__file__).read_text("utf-8")
     nodes: list[ast.stmt] = ast.parse(text).body
@@ -90,9 +93,11 @@ def _changed_source(module: ModuleType, edit: Edit) -> str:
     assert found is not None
     first = min([found.lineno, *(each.lineno for each in getattr(found, "decorator_list", []))])
     source = dedent("\n".join(text.splitlines()[first - 1 : found.end_lineno]) + "\n")
-    if edit.old not in source:
-        raise EditDoesNotApply(f"{edit.module}.{edit.name} has no {edit.old!r}")
-    return source.replace(edit.old, edit.new)
+    for each in edits:
+        if each.old not in source:
+            raise EditDoesNotApply(f"{each.module}.{each.name} has no {each.old!r}")
+        source = source.replace(each.old, each.new)
+    return source
 
 
 def _name_of(node: ast.stmt) -> str | None:
@@ -100,7 +105,3 @@ def _name_of(node: ast.stmt) -> str | None:
         return node.targets[0].id
     return getattr(node, "name", None)
 
-
-def block(text: str, *, by: int = 4) -> str:
-    """Lines of source, indented."""
-    return indent(dedent(text).strip("\n"), " " * by)

@@ -28,6 +28,8 @@ class Plan:
     intervals: tuple[float, ...] = (2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
     favoured: tuple[str, ...] = ()
     """Kinds of requests of which every second one is."""
+    has_retries: bool = False
+    """Whether the functions take long, and what is lost is tried again at once."""
     has_queues: bool = False
     """Whether the jobs are of those whose runs wait: for their turn, a key, or another attempt."""
     rates: Rates = field(default_factory=Rates)

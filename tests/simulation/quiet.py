@@ -16,9 +16,6 @@ MOST_LATE = SECOND * 3 // 2
 STUCK_AFTER = 3 * SECOND
 """In calm no call takes longer than a fraction of a second: what has not moved for so long is stuck."""
 
-QUIET_AFTER = 18 * SECOND
-"""How long after the last trouble nothing is late any more."""
-
 
 def check(simulation: Any) -> None:
     """All of it, once the world stands still."""
@@ -110,7 +107,7 @@ def late_faults(simulation: Any) -> Iterator[str]:
                 yield f"run {entry.run_id} starts {late / SECOND:.3f} s late in quiet times"
     for run in rules.ledger.runs.values():
         is_for_misfire = run.state == "missed" and run.values["reason_code"] == "misfire"
-        if is_for_misfire and not rules.was_troubled(run.changed_at - QUIET_AFTER, run.changed_at):
+        if is_for_misfire and not rules.was_troubled(run.changed_at, run.changed_at):
             yield f"run {run.id} of a quiet time is missed"
 
 
@@ -120,7 +117,7 @@ def _is_regular(entry: Any, simulation: Any) -> bool:
     run = rules.ledger.runs.get(entry.run_id)
     if entry.trigger != "schedule" or entry.attempt > 1 or run is None or run.has_waited:
         return False
-    return not rules.was_troubled(entry.slot - entry.ahead - QUIET_AFTER, entry.entered_at)
+    return not rules.was_troubled(entry.slot - entry.ahead, entry.entered_at)
 
 
 def _was_full(entry: Any, simulation: Any) -> bool:

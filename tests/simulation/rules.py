@@ -13,6 +13,11 @@ ENDS_BY_CALL = frozenset({"succeeded", "failed", "timed_out"})
 LEASE = 12 * SECOND
 """For how long a node must have written nothing before others may declare it lost."""
 
+TROUBLE = 18 * SECOND
+SMALL_TROUBLE = 4 * SECOND
+"""How long after the end of a trouble slots may be late: until a node that hangs is taken for dead, and backoffs are
+over; or until the next node takes over."""
+
 FELT_WITHIN = 2 * SECOND
 """After this long, an edit on any node is in force on all."""
 
@@ -40,8 +45,9 @@ class Rules:
     paused: dict[tuple[Any, UUID], int] = field(default_factory=dict)
     all_paused: dict[Any, int] = field(default_factory=dict)
     beats: dict[UUID, tuple[int, int]] = field(default_factory=dict)
-    troubles: list[int] = field(default_factory=list)
-    """When something happened after which slots may be late for a while."""
+    lost_nodes: set[UUID] = field(default_factory=set)
+    troubles: list[tuple[int, int]] = field(default_factory=list)
+    """From when to when slots may be late."""
     pause_of_all: int | None = None
     """The number of the commit that paused everything, while that is in force."""
     pause_of_all_at: int = 0
@@ -53,12 +59,14 @@ class Rules:
         self.world.note(f"VIOLATION {text}")
         self.violations.append(f"{self.world.now / SECOND:.6f} {text}")
 
-    def troubled(self, until: int | None = None) -> None:
-        """Slots may be late now, and until then."""
-        self.troubles += [self.world.now] if until is None else [self.world.now, until]
+    def troubled(self, until: int | None = None, *, is_small: bool = False) -> None:
+        """Slots may be late from now on, until a while after `until`. Small: other nodes are well, and take over."""
+        now = self.world.now
+        self.troubles.append((now, max(now, until or now) + (SMALL_TROUBLE if is_small else TROUBLE)))
 
     def was_troubled(self, first: int, last: int) -> bool:
-        return any(first <= at <= last for at in self.troubles)
+        """Whether slots could be late at some time between these two."""
+        return any(begin <= last and end >= first for begin, end in self.troubles)
 
     # --- commits ---
 
@@ -116,6 +124,10 @@ class Rules:
     def _node_changed(self, node: UUID, values: dict[str, Any]) -> None:
         process = next(each for each in self._processes() if each.node == node)
         beats, at = self.beats.get(node, (-1, 0))
+        if values["lost_at"] is None:
+            self.lost_nodes.discard(node)
+        else:
+            self.lost_nodes.add(node)
         if values["beats"] > beats:
             self.beats[node] = values["beats"], self.world.now
         elif values["lost_at"] is not None and values["stopped_at"] is None:
@@ -127,6 +139,8 @@ class Rules:
 
     def entered(self, entry: Entry, claim_id: Any = None) -> None:
         """A gate has let the run in, this very moment."""
+        if entry.process.node in self.lost_nodes:
+            self.violated(f"run {entry.run_id} starts on {entry.process.name}, which the others have declared lost")
         self._check_record(entry, claim_id)
         self._check_barriers(entry)
         for other in self.calls.by_key.get(entry.key, ()):
@@ -179,7 +193,7 @@ class Rules:
             return self.ledger.deleted_at.get(entry.job_id)
         if job.is_paused and job.paused_by is not None and claimed_by < job.paused_by:
             return job.paused_at
-        if self.pause_of_all is not None and claimed_by < self.pause_of_all and not entry.is_forced:
+        if self.pause_of_all is not None and not entry.is_forced:
             return self.pause_of_all_at
         return None
 

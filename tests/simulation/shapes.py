@@ -49,6 +49,27 @@ def lost_answer(simulation: Any, random: Random) -> None:
         _at(simulation, verb, phase, each, lambda one: simulation.faults.lose_answer(one, is_written=phase == "after"))
 
 
+def lost_start(simulation: Any, random: Random) -> None:
+    """The answer to the start of a run that waited, which other nodes try to start as well."""
+    phase = random.choice(["before", "after"])
+    for nth in random.sample(range(1, 8), 3):
+        _at(
+            simulation,
+            "start_waiting",
+            phase,
+            nth,
+            lambda one: simulation.faults.lose_answer(one, is_written=phase == "after"),
+        )
+
+
+def late_outcome(simulation: Any, random: Random) -> None:
+    """A node stands still in a call until its run is lost and tried again elsewhere."""
+    simulation.plan.has_retries = True
+    length = LEASE + int(random.uniform(2, 8) * SECOND)
+    verb, phase = random.choice([("enter", "after"), ("finish", "before")])
+    _at(simulation, verb, phase, random.randint(1, 2), lambda one: simulation.faults.freeze(one, length))
+
+
 def edit_at_a_claim(simulation: Any, random: Random) -> None:
     """An edit from begin to answer while a claim stands before or after its commit, or a run at the gate."""
     verb, phase = random.choice(
@@ -83,7 +104,7 @@ def freeze_at_a_claim(simulation: Any, random: Random) -> None:
     length = LEASE + int(random.random() * 6 * SECOND)
     # So that what was lost is tried again, and goes on when the node comes back.
     simulation.plan.has_queues |= random.random() < 0.6
-    _at(simulation, verb, phase, random.randint(1, 3), lambda one: simulation.faults.freeze(one, length))
+    _at(simulation, verb, phase, random.randint(1, 3), _freeze(simulation, length, random))
 
 
 def slow_store(simulation: Any, random: Random) -> None:
@@ -115,7 +136,7 @@ def returning_node(simulation: Any, random: Random) -> None:
          ("start_waiting", "after")]
     )  # fmt: skip
     length = LEASE + int(random.uniform(-1, 5) * SECOND)
-    _at(simulation, verb, phase, random.randint(1, 3), lambda one: simulation.faults.freeze(one, length))
+    _at(simulation, verb, phase, random.randint(1, 3), _freeze(simulation, length, random))
     verb = random.choice(["lose_node", "abandoned_runs", "node_back", "clear_stuck", "live_nodes"])
     act = random.choice([simulation.faults.crash, lambda one: simulation.faults.slow_down(one, random.randint(0, 3_000_000))])
     simulation.faults.triggers.append(
@@ -153,6 +174,8 @@ SHAPES: dict[str, Shape] = {
     for shape in (
         crash_between_claim_and_outcome,
         lost_answer,
+        lost_start,
+        late_outcome,
         edit_at_a_claim,
         edit_at_an_edit,
         edit_at_an_outcome,
@@ -201,6 +224,20 @@ def _at(simulation: Any, verb: str, phase: str, nth: int, action: Callable[[Any]
     simulation.plan.favoured += FAVOURED.get(verb, ())
     simulation.plan.has_queues |= verb in ("start_waiting", "waiting_runs", "end_waiting")
     simulation.faults.triggers.append(Trigger(verb, phase, action, nth))
+
+
+def _freeze(simulation: Any, length: int, random: Random) -> Callable[[Any], None]:
+    """Have the node stand still; every second time somebody asks it for a run at the instant it goes on."""
+    asks = random.random() < 0.5
+
+    def act(process: Any) -> None:
+        if asks:
+            clients = simulation.clients
+            ask = lambda: process.is_dead or clients.send(process, "run_forced", clients.any_job())  # noqa: E731
+            simulation.world.call_at(simulation.world.now + length, ask)
+        simulation.faults.freeze(process, length)
+
+    return act
 
 
 def _edit(simulation: Any, kind: str) -> Callable[[Any], None]:

@@ -62,7 +62,7 @@ class Simulation:
         self.rules = Rules(self.world)
         self.rules.processes = lambda: self.processes
         self.faults = Faults(self.world, plan.rates, ends_at=plan.trouble)
-        self.faults.troubled = self.rules.troubled
+        self.faults.troubled = self._troubled
         self.bodies = Bodies(self.world, self.rules, plan)
         self.clients = Clients(self.world, self.rules, plan)
         self.functions = self.bodies.functions()
@@ -102,11 +102,18 @@ class Simulation:
             is_one_host=self.plan.is_one_host,
             tell_others=self._tell_others,
         )
+        self._troubled(process, None)
         self.processes.append(process)
-        self.rules.troubled()
         self.world.note(f"START {process.name} {process.node}")
         self.world.spawn(f"{process.name} main", process, process.start)
         return process
+
+    def _troubled(self, process: NodeProcess | None, until: int | None) -> None:
+        """Something happens to this process, or to all."""
+        others = [each for each in self.processes if each is not process and each.answers]
+        since = self.world.now - 5 * SECOND
+        is_small = process is not None and any(each.troubled_until < since for each in others)
+        self.rules.troubled(until, is_small=is_small)
 
     def _gone_nodes(self, nodes: Collection[UUID]) -> set[UUID]:
         if not self.plan.is_one_host:
@@ -167,7 +174,7 @@ class Simulation:
 
     def _stop(self, process: NodeProcess) -> None:
         self.faults.counts["stop"] += 1
-        self.rules.troubled()
+        self._troubled(process, None)
         grace = self.world.random.choice([0.0, 2.0])
         self.world.spawn(f"{process.name} stop", process, lambda: process.stop(grace))
 
