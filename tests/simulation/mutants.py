@@ -113,7 +113,7 @@ MUTANTS = (
         "loss that does not look at the beats",
         "a node is declared lost though it has moved since it was looked at",
         (Edit("store.node_rows", "_LOSE", ', func.coalesce(nodes.c.beats, 0) == bindparam("seen_beats")', ""),),
-        shapes=(RETURN,),
+        shapes=("slow_burial",),
     ),
     Mutant(
         "loss that ends with its finder",
@@ -126,7 +126,7 @@ MUTANTS = (
                 "    if lost:\n        self._lose_runs()\n    left",
             ),
         ),
-        shapes=(RETURN,),
+        shapes=("slow_burial",),
     ),
     Mutant(
         "doubt settled by the run",
@@ -169,6 +169,7 @@ MUTANTS = (
         "deaf to edits elsewhere",
         "a node does not look at what others schedule",
         (Edit("engine.watcher", "Watcher._look_for_work", "self._agenda.refresh(", "list("),),
+        shapes=(CRASH,),
     ),
     Mutant(
         "permit twice",

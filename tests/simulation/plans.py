@@ -28,6 +28,8 @@ class Plan:
     intervals: tuple[float, ...] = (2.0, 2.5, 3.0, 4.0, 5.0, 7.0, 10.0)
     favoured: tuple[str, ...] = ()
     """Kinds of requests of which every second one is."""
+    restart_seconds: float = 6.0
+    """Within how long a process that died is there again, as another node."""
     has_retries: bool = False
     """Whether the functions take long, and what is lost is tried again at once."""
     has_queues: bool = False
@@ -64,6 +66,7 @@ def random_plan(seed: int, *, nodes: int | None = None) -> Plan:
         jobs=random.randint(2, 5),
         is_one_host=random.random() < 0.5,
         tells_changes=random.random() < 0.7,
+        restart_seconds=random.choice([6.0, 6.0, 15.0]),
         brush_rate=random.choice([0.0, 0.01, 0.05]),
         request_every=random.choice([0.7, 2.0, 5.0]),
         rates=rates,

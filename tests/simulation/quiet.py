@@ -8,10 +8,8 @@ from tests.simulation.calendar import Epoch
 from tests.simulation.clock import microseconds_of
 from tests.simulation.database import the_database
 from tests.simulation.ledger import WAITING, JobRecord, RunRecord
+from tests.simulation.rules import MOST_LATE
 from tests.simulation.world import SECOND
-
-MOST_LATE = SECOND * 3 // 2
-"""How late a slot may start in quiet times."""
 
 STUCK_AFTER = 3 * SECOND
 """In calm no call takes longer than a fraction of a second: what has not moved for so long is stuck."""
@@ -107,8 +105,14 @@ def late_faults(simulation: Any) -> Iterator[str]:
                 yield f"run {entry.run_id} starts {late / SECOND:.3f} s late in quiet times"
     for run in rules.ledger.runs.values():
         is_for_misfire = run.state == "missed" and run.values["reason_code"] == "misfire"
-        if is_for_misfire and not rules.was_troubled(run.changed_at, run.changed_at):
+        slot = min(_last_slot(run) - simulation.world.ahead, run.changed_at)
+        if is_for_misfire and not rules.was_troubled(slot, run.changed_at):
             yield f"run {run.id} of a quiet time is missed"
+
+
+def _last_slot(run: RunRecord) -> int:
+    last = run.values["last_scheduled_for"]
+    return run.slot if last is None else microseconds_of(last)
 
 
 def _is_regular(entry: Any, simulation: Any) -> bool:

@@ -13,6 +13,9 @@ ENDS_BY_CALL = frozenset({"succeeded", "failed", "timed_out"})
 LEASE = 12 * SECOND
 """For how long a node must have written nothing before others may declare it lost."""
 
+MOST_LATE = SECOND * 3 // 2
+"""How late a slot may start in quiet times."""
+
 TROUBLE = 18 * SECOND
 SMALL_TROUBLE = 4 * SECOND
 """How long after the end of a trouble slots may be late: until a node that hangs is taken for dead, and backoffs are
@@ -46,8 +49,8 @@ class Rules:
     all_paused: dict[Any, int] = field(default_factory=dict)
     beats: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     lost_nodes: set[UUID] = field(default_factory=set)
-    troubles: list[tuple[int, int]] = field(default_factory=list)
-    """From when to when slots may be late."""
+    troubles: list[tuple[int, int, bool]] = field(default_factory=list)
+    """From when to when slots may be late, and whether it was a small one."""
     pause_of_all: int | None = None
     """The number of the commit that paused everything, while that is in force."""
     pause_of_all_at: int = 0
@@ -62,11 +65,12 @@ class Rules:
     def troubled(self, until: int | None = None, *, is_small: bool = False) -> None:
         """Slots may be late from now on, until a while after `until`. Small: other nodes are well, and take over."""
         now = self.world.now
-        self.troubles.append((now, max(now, until or now) + (SMALL_TROUBLE if is_small else TROUBLE)))
+        self.troubles.append((now, max(now, until or now) + (SMALL_TROUBLE if is_small else TROUBLE), is_small))
 
-    def was_troubled(self, first: int, last: int) -> bool:
-        """Whether slots could be late at some time between these two."""
-        return any(begin <= last and end >= first for begin, end in self.troubles)
+    def was_troubled(self, slot: int, start: int) -> bool:
+        """Whether something is to blame for a slot that started late: a small trouble only if it was not late yet."""
+        soon = slot + MOST_LATE
+        return any(begin <= (soon if is_small else start) and end >= slot for begin, end, is_small in self.troubles)
 
     # --- commits ---
 

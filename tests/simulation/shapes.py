@@ -1,6 +1,7 @@
 """Narrow shapes: one fault, or one edit, at one exact point, where by chance it would hardly ever come."""
 
 from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -144,6 +145,21 @@ def returning_node(simulation: Any, random: Random) -> None:
     )
 
 
+def slow_burial(simulation: Any, random: Random) -> None:
+    """A node is found lapsed, and moves before it is declared lost; or who finds it dies before it comes to its runs."""
+    verb, phase = random.choice([("advance", "after"), ("enter", "after"), ("node_seen", "before")])
+    if random.random() < 0.5:
+        length = LEASE + int(random.uniform(0.5, 5) * SECOND)
+        _at(simulation, verb, phase, random.randint(1, 3), _freeze(simulation, length, random))
+        slow = int(random.uniform(2, 6) * SECOND)
+        _at(simulation, "lose_node", "before", 1, lambda one: simulation.faults.slow_down(one, slow))
+    else:
+        simulation.plan.nodes = 3
+        _at(simulation, verb, phase, random.randint(1, 3), simulation.faults.crash)
+        lose_answer = partial(simulation.faults.lose_answer, is_written=True)
+        _at(simulation, "lose_node", "after", 1, random.choice([simulation.faults.crash, lose_answer]))
+
+
 def slow_claim(simulation: Any, random: Random) -> None:
     """A claim takes so long that other nodes try as well, and an edit lands between them."""
     for nth in random.sample(range(1, 8), 3):
@@ -183,6 +199,7 @@ SHAPES: dict[str, Shape] = {
         slow_store,
         clock_step,
         returning_node,
+        slow_burial,
         slow_claim,
         lost_beat,
     )
@@ -200,6 +217,7 @@ def directed_plan(seed: int, *, nodes: int | None = None, shape: str | None = No
         jobs=random.randint(1, 2),
         is_one_host=random.random() < 0.5,
         tells_changes=random.random() < 0.7,
+        restart_seconds=random.choice([6.0, 15.0]),
         trouble=24 * SECOND,
         settling=18 * SECOND,
         watching=4 * SECOND,

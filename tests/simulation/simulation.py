@@ -102,7 +102,8 @@ class Simulation:
             is_one_host=self.plan.is_one_host,
             tell_others=self._tell_others,
         )
-        self._troubled(process, None)
+        if not any(each.answers for each in self.processes):
+            self._troubled(process, None)
         self.processes.append(process)
         self.world.note(f"START {process.name} {process.node}")
         self.world.spawn(f"{process.name} main", process, process.start)
@@ -132,7 +133,7 @@ class Simulation:
         while True:
             while len(self.alive) < self.plan.nodes:
                 self.new_process()
-            world.sleep(SECOND // 10 if self.is_calm else int(world.random.random() ** 2 * 6 * SECOND))
+            world.sleep(SECOND // 10 if self.is_calm else int(world.random.random() ** 2 * self.plan.restart_seconds * SECOND))
 
     def _request(self) -> None:
         world, plan = self.world, self.plan
