@@ -16,7 +16,7 @@ MUTANTS = (
             Edit("store.claims", "advance_jobs", "if row.version == asked[job_id].expected_version", ""),
             Edit("store.claims", "_MOVE", ', jobs.c.version == bindparam("expected_version")', ""),
         ),
-        shapes=(CLAIM,),
+        shapes=("edit_crosses_a_claim",),
     ),
     Mutant(
         "claim and advance apart",
@@ -31,8 +31,8 @@ MUTANTS = (
             Edit(
                 "store.sql_store",
                 "SqlStore.advance",
-                "return claims.advance_jobs(connection, advances, ended)",
-                "found = claims.advance_jobs(connection, advances, ended)\n"
+                "return claims.advance_jobs(connection, advances, ended, by=by)",
+                "found = claims.advance_jobs(connection, advances, ended, by=by)\n"
                 "    rows = found.pop(None, [])\n"
                 "    with self._writing() as connection:\n"
                 "        run_rows.insert_runs(connection, rows)\n"
@@ -182,12 +182,6 @@ MUTANTS = (
                 "self._agenda.give_back(lane, 2)",
             ),
         ),
-    ),
-    Mutant(
-        "hint without version wins",
-        "an older hint replaces a newer one",
-        (Edit("engine.heap", "DueHeap.push", "known[3].version > hint.version", "False"),),
-        shapes=(CLAIM,),
     ),
     Mutant(
         "delete without the gate",

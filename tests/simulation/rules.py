@@ -13,11 +13,11 @@ ENDS_BY_CALL = frozenset({"succeeded", "failed", "timed_out"})
 LEASE = 12 * SECOND
 """For how long a node must have written nothing before others may declare it lost."""
 
-MOST_LATE = SECOND * 3 // 2
+MOST_LATE = SECOND
 """How late a slot may start in quiet times."""
 
 TROUBLE = 18 * SECOND
-SMALL_TROUBLE = 4 * SECOND
+SMALL_TROUBLE = 5 * SECOND // 2
 """How long after the end of a trouble slots may be late: until a node that hangs is taken for dead, and backoffs are
 over; or until the next node takes over."""
 

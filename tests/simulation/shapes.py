@@ -82,6 +82,25 @@ def edit_at_a_claim(simulation: Any, random: Random) -> None:
         _at(simulation, verb, phase, nth, _edit(simulation, _any_edit(random)))
 
 
+def edit_crosses_a_claim(simulation: Any, random: Random) -> None:
+    """An edit that was decided before a slot is written after the claim of it was decided, and before that is."""
+    world, held = simulation.world, list[Any]()
+
+    def hold(_: Any) -> None:
+        held.append(world.current)
+        world.park(int(random.uniform(1, 4) * SECOND))
+
+    def let_go(_: Any) -> None:
+        edit = held.pop()
+        world.wake(edit)
+        world.join(edit, 3 * SECOND)
+
+    for nth in range(1, 6):
+        _at(simulation, "replace_job", "before", nth, hold)
+    for _ in range(5):
+        simulation.faults.triggers.append(Trigger("advance", "before", let_go, when=lambda _: bool(held)))
+
+
 def edit_at_an_edit(simulation: Any, random: Random) -> None:
     """Two edits at once."""
     for nth in random.sample(range(1, 10), 4):
@@ -193,6 +212,7 @@ SHAPES: dict[str, Shape] = {
         lost_start,
         late_outcome,
         edit_at_a_claim,
+        edit_crosses_a_claim,
         edit_at_an_edit,
         edit_at_an_outcome,
         freeze_at_a_claim,
