@@ -6,6 +6,8 @@ VENV = .venv
 HOST = 127.0.0.1
 PORT = 8000
 PYTEST_ARGS =
+SEEDS = 20000
+PROCESSES = 2
 CHAOS_ARGS =
 
 MINORS = 11 12 13
@@ -36,7 +38,7 @@ FIND_PYTHON = \
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all pythons lint types check bench bench-hostile slow chaos clean
+.PHONY: help setup run test test-all pythons lint types check bench bench-hostile simulate slow chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -82,6 +84,10 @@ bench: $(DEVELOPMENT) ## Run the benchmarks
 
 bench-hostile: $(DEVELOPMENT) ## Measure what hostile functions cost other jobs (five minutes)
 	@$(VENV)/bin/python -m benchmarks.hostile_functions
+
+simulate: $(DEVELOPMENT) ## Run the simulation (SEEDS=20000 PROCESSES=2), and then look for all its mutants
+	@$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS) --processes $(PROCESSES)
+	@$(VENV)/bin/python -m tests.simulation --mutants
 
 slow: $(DEVELOPMENT) ## Run the slow tests
 	@$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)

@@ -121,7 +121,9 @@ class Clients:
                 scheduler.delete_job(job_id)
                 self.rules.deletion_answered(process, job_id)
             case "change":
-                scheduler.change_job(job_id, JobChange(timing={"interval_seconds": self.world.random.choice(self.plan.intervals)}))
+                scheduler.change_job(
+                    job_id, JobChange(timing={"interval_seconds": self.world.random.choice(self.plan.intervals)})
+                )
             case "rename":
                 scheduler.change_job(job_id, JobChange(name="another name"))
             case "run_now" | "run_forced":
@@ -181,6 +183,4 @@ def any_policies(world: World, plan: Plan) -> Policies:
 def limits_of(policies: Policies) -> Limits:
     """What the seed's plan says of a job's runs."""
     is_bounded = policies.overlap_policy is not OverlapPolicy.ALLOW
-    return Limits(
-        policies.max_instances if is_bounded else None, policies.concurrency_key, policies.concurrency_limit
-    )
+    return Limits(policies.max_instances if is_bounded else None, policies.concurrency_key, policies.concurrency_limit)

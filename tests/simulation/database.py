@@ -1,10 +1,10 @@
 """The one store: the real SQL on SQLite in memory, a journal of what each transaction changed, and points around it."""
 
+import sqlite3
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-import sqlite3
 from sys import _getframe
 from types import TracebackType
 from typing import Any
@@ -160,8 +160,9 @@ class SimulatedStore(SqlStore):
 
     def __init__(self, transactions: Transactions, host: Host, *, time_of: Callable[[], datetime] | None) -> None:
         stands_for: Any = transactions
+        lock: Any = host
         watch: Any = None
-        super().__init__(stands_for, lock=host, watch=watch, close=lambda: None)
+        super().__init__(stands_for, lock=lock, watch=watch, close=lambda: None)
         self._time_of = time_of
 
     def watch(self, changed: Callable[[], object]) -> None: ...

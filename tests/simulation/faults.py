@@ -71,7 +71,7 @@ class Faults:
         if world.random.random() < 0.7:
             world.pause()
         else:
-            world.sleep(int(world.random.random() ** 3 * 8_000))
+            world.pass_time(int(world.random.random() ** 3 * 8_000))
 
     def crash(self, process: Any) -> None:
         self.counts["crash"] += 1
@@ -101,7 +101,7 @@ class Faults:
         self.world.note(f"SLOW for {microseconds / SECOND:.3f}")
         process.troubled_until = max(process.troubled_until, self.world.now + microseconds)
         self.troubled(process, self.world.now + microseconds)
-        self.world.sleep(microseconds)
+        self.world.pass_time(microseconds)
 
     def go_away(self, microseconds: int) -> None:
         """The store answers nobody for so long."""
@@ -119,7 +119,7 @@ class Faults:
 
     def _be_away(self, process: Any) -> None:
         process.troubled_until = max(process.troubled_until, self.away_until)
-        self.world.sleep(int(self.world.random.random() * SECOND))
+        self.world.pass_time(int(self.world.random.random() * SECOND))
         self.counts["calls while away"] += 1
         raise StoreUnavailable("simulated: the store is away")
 

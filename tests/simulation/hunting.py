@@ -67,7 +67,10 @@ def run_seeds(seeds: Iterable[int]) -> Summary:
 
 def run_in_processes(first: int, count: int, *, processes: int) -> Iterator[Summary]:
     """Summaries as they come."""
-    tasks = [range(begin, min(begin + SEEDS_PER_TASK, first + count)) for begin in range(first, first + count, SEEDS_PER_TASK)]
+    tasks = [
+        range(begin, min(begin + SEEDS_PER_TASK, first + count))
+        for begin in range(first, first + count, SEEDS_PER_TASK)
+    ]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         yield from pool.map(run_seeds, tasks)
 

@@ -80,7 +80,12 @@ MUTANTS = (
         (
             Edit("engine.heartbeat", "Heartbeat._come_back", "self._gate.revoke_all(refusal)", "[]"),
             Edit("engine.heartbeat", "Heartbeat._come_back", "self._lose_runs()", "pass"),
-            Edit("store.node_rows", "bring_back_node", 'connection.execute(_HAS_RUNNING, {"node": record.id}).scalar()', "False"),
+            Edit(
+                "store.node_rows",
+                "bring_back_node",
+                'connection.execute(_HAS_RUNNING, {"node": record.id}).scalar()',
+                "False",
+            ),
         ),
         shapes=(FREEZE, RETURN),
     ),
@@ -103,7 +108,7 @@ MUTANTS = (
             Edit(
                 "engine.heartbeat",
                 "Heartbeat._look_at_others",
-                "self._neighbours.observe(live, monotonic=self._clock.monotonic())",
+                "self._neighbours.observe(live, now=self._clock.now(), monotonic=self._clock.monotonic())",
                 "[one for one in live if (self._clock.now() - one.seen_at).total_seconds() > 12]",
             ),
         ),
@@ -330,7 +335,12 @@ MUTANTS = (
         "a run that waited is started whether or not it still waits",
         (
             Edit("store.waiting_runs", "_WAITING", ", IS_WAITING", ""),
-            Edit("store.waiting_runs", "_TO_START", "_WAITING", 'select(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)))'),
+            Edit(
+                "store.waiting_runs",
+                "_TO_START",
+                "_WAITING",
+                'select(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)))',
+            ),
             Edit("store.waiting_runs", "_START", ", IS_WAITING", ""),
         ),
     ),

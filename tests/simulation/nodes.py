@@ -1,17 +1,17 @@
 """A process with the real engine in it: the only file that knows how the engine is put together inside."""
 
-from collections.abc import Callable, Collection, Iterator
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 
 import engine.lanes.drivers
 import engine.watcher
 import store.pause_rows
-import sys
-import threading
 from engine.clock import DatabaseClock
 from engine.nouns import Assignment
 from engine.requests import Capacity
@@ -66,8 +66,17 @@ class NodeProcess(Process):
     """One node, from its start to its end."""
 
     def __init__(
-        self, name: str, *, world: World, faults: Faults, rules: Rules, functions: FunctionRegistry, threads: int,
-        gone_nodes: Callable[[Collection[UUID]], set[UUID]], is_one_host: bool, tell_others: Callable[[Any], None],
+        self,
+        name: str,
+        *,
+        world: World,
+        faults: Faults,
+        rules: Rules,
+        functions: FunctionRegistry,
+        threads: int,
+        gone_nodes: Callable[[Collection[UUID]], set[UUID]],
+        is_one_host: bool,
+        tell_others: Callable[[Any], None],
     ) -> None:
         super().__init__(name)
         self.world = world
@@ -137,7 +146,7 @@ class NodeProcess(Process):
         """A thread of the store: says that another process may have changed something, soon after it has."""
         while True:
             self.world.park(None)
-            self.world.sleep(int(self.world.random.random() * SECOND / 5))
+            self.world.pass_time(int(self.world.random.random() * SECOND / 5))
             self.scheduler.changed()
 
     # --- what it looks like inside ---
@@ -217,13 +226,8 @@ class NodeProcess(Process):
         self.faults.point(self, verb, "after", writes=writes)
 
 
-def fresh_id() -> UUID:
-    """An id of no seed."""
-    return uuid4()
-
-
 def _configure_logs(world: World, *, is_verbose: bool) -> None:
-    def tell(_logger: Any, _method: str, event: dict[str, Any]) -> str:
+    def tell(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
         keys = " ".join(f"{key}={value}" for key, value in event.items() if key not in ("event", "exc_info"))
         world.note(f"log: {event['event']} {keys}")
         raise structlog.DropEvent

@@ -19,7 +19,12 @@ def check(simulation: Any) -> None:
     """All of it, once the world stands still."""
     rules = simulation.rules
     rules.check_calls()
-    for fault in (*calendar_faults(simulation), *stuck_faults(simulation), *late_faults(simulation), *node_faults(simulation)):
+    for fault in (
+        *calendar_faults(simulation),
+        *stuck_faults(simulation),
+        *late_faults(simulation),
+        *node_faults(simulation),
+    ):
         rules.violated(fault)
 
 

@@ -1,5 +1,6 @@
 """What must hold whatever happens: looked at with each commit, each entry, each answer, and at the end."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +95,7 @@ class Rules:
             return
         if before.state == "running" and after.state != "running":
             self._ended(commit, before, after)
-        elif before.state not in WAITING and before.state != "running" and after.state != before.state:
+        elif before.state not in {*WAITING, "running", after.state}:
             self.violated(f"run {after.id} was {before.state} and is made {after.state} by {commit.verb}")
 
     def _claimed(self, commit: Commit, before: RunRecord | None, after: RunRecord) -> None:
@@ -258,10 +259,4 @@ def _end_of_attempt(run: RunRecord) -> str:
     if run.state != "retrying":
         return run.state
     earlier = run.values["earlier_attempts"]
-    return "retrying" if not earlier else str(_last_state(earlier))
-
-
-def _last_state(earlier: str) -> str:
-    import json
-
-    return str(json.loads(earlier)[-1]["state"])
+    return "retrying" if not earlier else str(json.loads(earlier)[-1]["state"])

@@ -146,7 +146,7 @@ def clock_step(simulation: Any, random: Random) -> None:
     for nth in random.sample(range(1, 8), 2):
         verb = random.choice(["advance", "jobs_by_id", "replace_job", "start_waiting", "job"])
         step = random.choice([-20, -3, -0.1, 0.1, 3, 20]) * SECOND
-        _at(simulation, verb, "before", nth, lambda one, step=step: simulation.faults.step(one, round(step)))
+        _at(simulation, verb, "before", nth, partial(_step, simulation, round(step)))
 
 
 def returning_node(simulation: Any, random: Random) -> None:
@@ -158,14 +158,15 @@ def returning_node(simulation: Any, random: Random) -> None:
     length = LEASE + int(random.uniform(-1, 5) * SECOND)
     _at(simulation, verb, phase, random.randint(1, 3), _freeze(simulation, length, random))
     verb = random.choice(["lose_node", "abandoned_runs", "node_back", "clear_stuck", "live_nodes"])
-    act = random.choice([simulation.faults.crash, lambda one: simulation.faults.slow_down(one, random.randint(0, 3_000_000))])
+    slow_down = partial(_slow_down, simulation, random.randint(0, 3 * SECOND))
+    act: Callable[[Any], None] = random.choice([simulation.faults.crash, slow_down])
     simulation.faults.triggers.append(
         Trigger(verb, random.choice(["before", "after"]), act, 1, when=lambda _: simulation.world.now > LEASE)
     )
 
 
 def slow_burial(simulation: Any, random: Random) -> None:
-    """A node is found lapsed, and moves before it is declared lost; or who finds it dies before it comes to its runs."""
+    """A node is found lapsed, and moves before it is declared lost; or who finds it dies before it loses its runs."""
     verb, phase = random.choice([("advance", "after"), ("enter", "after"), ("node_seen", "before")])
     if random.random() < 0.5:
         length = LEASE + int(random.uniform(0.5, 5) * SECOND)
@@ -276,6 +277,14 @@ def _freeze(simulation: Any, length: int, random: Random) -> Callable[[Any], Non
         simulation.faults.freeze(process, length)
 
     return act
+
+
+def _step(simulation: Any, microseconds: int, process: Any) -> None:
+    simulation.faults.step(process, microseconds)
+
+
+def _slow_down(simulation: Any, microseconds: int, process: Any) -> None:
+    simulation.faults.slow_down(process, microseconds)
 
 
 def _edit(simulation: Any, kind: str) -> Callable[[Any], None]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -83,7 +84,7 @@ class Simulation:
         world.spawn("calm", None, self._resume)
         for every, act in self._disasters():
             if every is not None:
-                world.spawn("fate", None, lambda every=every, act=act: self._strike(every, act))
+                world.spawn("fate", None, partial(self._strike, every, act))
         world.run(plan.trouble)
         self.bodies.calm()
         world.run(plan.trouble + plan.settling)
@@ -133,27 +134,29 @@ class Simulation:
         while True:
             while len(self.alive) < self.plan.nodes:
                 self.new_process()
-            world.sleep(SECOND // 10 if self.is_calm else int(world.random.random() ** 2 * self.plan.restart_seconds * SECOND))
+            world.pass_time(
+                SECOND // 10 if self.is_calm else int(world.random.random() ** 2 * self.plan.restart_seconds * SECOND)
+            )
 
     def _request(self) -> None:
         world, plan = self.world, self.plan
         for _ in range(plan.jobs):
             self._send("create")
         while not self.is_calm:
-            world.sleep(int(world.random.expovariate(1 / plan.request_every) * SECOND))
+            world.pass_time(int(world.random.expovariate(1 / plan.request_every) * SECOND))
             if not self.is_calm:
                 self._send(None)
 
     def _resume(self) -> None:
         """Calm is when all runs again."""
-        self.world.sleep(self.plan.trouble + SECOND)
+        self.world.pass_time(self.plan.trouble + SECOND)
         while self.rules.pause_of_all is not None or any(each.scheduler.pausing.current for each in self.alive):
             self._send("resume_all")
-            self.world.sleep(SECOND)
+            self.world.pass_time(SECOND)
 
     def _send(self, kind: str | None) -> None:
         while not (there := [each for each in self.processes if each.answers]):
-            self.world.sleep(SECOND // 5)
+            self.world.pass_time(SECOND // 5)
         process = self.world.random.choice(there)
         if kind is None:
             self.clients.send_any(process)
@@ -182,7 +185,7 @@ class Simulation:
     def _strike(self, every: float, act: Callable[[NodeProcess], None]) -> None:
         world = self.world
         while True:
-            world.sleep(int(world.random.expovariate(1 / every) * SECOND))
+            world.pass_time(int(world.random.expovariate(1 / every) * SECOND))
             if self.is_calm:
                 return
             there = [each for each in self.processes if each.is_ready and not each.is_gone and not each.is_frozen]
@@ -206,8 +209,8 @@ def run_plan(plan: Plan, *, is_verbose: bool = False) -> Result:
         shapes.prepare(simulation)
         try:
             simulation.run()
-        except Stalled as error:
-            simulation.rules.violated(f"no end: {error}")
+        except Stalled as stalled:
+            simulation.rules.violated(f"no end: {stalled}")
         for name, error in world.failures:
             simulation.rules.violated(f"{name} ended with {type(error).__name__}: {error}")
         world.end()

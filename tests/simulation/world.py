@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import greenlet
+import greenlet  # type: ignore[import-untyped]  # its stubs are a package of their own, for three names
 
 SECOND = 1_000_000
 """True time counts in microseconds from zero: sums of floats would not replay."""
@@ -116,7 +116,7 @@ class World:
         self._hub.switch()
         self._check(actor)
 
-    def sleep(self, microseconds: int) -> None:
+    def pass_time(self, microseconds: int) -> None:
         """Let time pass."""
         self.park(microseconds)
 
