@@ -2,6 +2,9 @@
 
 from tests.simulation.mutation import Edit, Mutant
 
+QUICK = 60
+"""Seeds within which the gate finds those that are easily found."""
+
 CRASH = "crash_between_claim_and_outcome"
 CLAIM = "edit_at_a_claim"
 LOST = "lost_answer"
@@ -17,6 +20,7 @@ MUTANTS = (
             Edit("store.claims", "_MOVE", ', jobs.c.version == bindparam("expected_version")', ""),
         ),
         shapes=("edit_crosses_a_claim",),
+        within=QUICK,
     ),
     Mutant(
         "claim and advance apart",
@@ -40,6 +44,7 @@ MUTANTS = (
             ),
         ),
         shapes=(CRASH,),
+        within=QUICK,
     ),
     Mutant(
         "outcome not guarded",
@@ -73,6 +78,7 @@ MUTANTS = (
         "a node claims although it was declared lost",
         (Edit("store.node_rows", "see_claimant", "raise NodeLost(claimant.node)", "pass"),),
         shapes=(FREEZE, RETURN),
+        within=QUICK,
     ),
     Mutant(
         "back without losing its runs",
@@ -100,6 +106,7 @@ MUTANTS = (
                 "runs.c.started_at < literal_column(\"(SELECT datetime(max(seen_at), '-5 seconds') FROM nodes)\")",
             ),
         ),
+        within=QUICK,
     ),
     Mutant(
         "lease by the wall clock",
@@ -119,6 +126,7 @@ MUTANTS = (
         "a node is declared lost though it has moved since it was looked at",
         (Edit("store.node_rows", "_LOSE", ', func.coalesce(nodes.c.beats, 0) == bindparam("seen_beats")', ""),),
         shapes=("slow_burial",),
+        within=QUICK,
     ),
     Mutant(
         "loss that ends with its finder",
@@ -132,6 +140,7 @@ MUTANTS = (
             ),
         ),
         shapes=("slow_burial",),
+        within=QUICK,
     ),
     Mutant(
         "doubt settled by the run",
@@ -146,6 +155,7 @@ MUTANTS = (
             ),
         ),
         shapes=("lost_start",),
+        within=QUICK,
     ),
     Mutant(
         "overlap of the own node only",
@@ -159,6 +169,7 @@ MUTANTS = (
                 "*connection.execute(select(runs.c.id).where(runs.c.node != by.node)).scalars()} if by else ended)",
             ),
         ),
+        within=QUICK,
     ),
     Mutant(
         "only the home claims",
@@ -169,6 +180,7 @@ MUTANTS = (
         "deaf to a pause elsewhere",
         "a node does not follow when another one pauses everything",
         (Edit("engine.watcher", "Watcher.look", "self._pausing.follow()", "pass"),),
+        within=QUICK,
     ),
     Mutant(
         "deaf to edits elsewhere",
@@ -187,18 +199,21 @@ MUTANTS = (
                 "self._agenda.give_back(lane, 2)",
             ),
         ),
+        within=QUICK,
     ),
     Mutant(
         "delete without the gate",
         "a deletion does not revoke the runs that were claimed before it",
         (Edit("engine.editor", "Editor._forget", "self._gate.revoke(", "(lambda *_, **__: None)("),),
         shapes=(CLAIM,),
+        within=QUICK,
     ),
     Mutant(
         "pause without the gate",
         "a pause does not revoke the runs that were claimed before it",
         (Edit("engine.editor", "Editor._wake", "self._gate.revoke(", "(lambda *_, **__: None)("),),
         shapes=(CLAIM,),
+        within=QUICK,
     ),
     Mutant(
         "gate after the answer of everything paused",
@@ -218,6 +233,7 @@ MUTANTS = (
             ),
         ),
         shapes=(LOST,),
+        within=QUICK,
     ),
     Mutant(
         "lost answer taken for a no",
@@ -231,6 +247,7 @@ MUTANTS = (
             ),
         ),
         shapes=(LOST,),
+        within=QUICK,
     ),
     Mutant(
         "lost answer taken for a yes",
@@ -270,16 +287,19 @@ MUTANTS = (
             ),
         ),
         shapes=(LOST,),
+        within=QUICK,
     ),
     Mutant(
         "overlap not counted",
         "a slot starts however many runs of its job are going",
         (Edit("store.overlaps", "decide", "len(crowd) >= rules.max_instances", "False"),),
+        within=QUICK,
     ),
     Mutant(
         "key not counted",
         "a run starts however many of its concurrency key are going",
         (Edit("store.overlaps", "_by_key", "loads[key] < rules.concurrency_limit", "True"),),
+        within=QUICK,
     ),
     Mutant(
         "permits not counted",
@@ -292,6 +312,7 @@ MUTANTS = (
                 "MAX_CLAIM_BATCH",
             ),
         ),
+        within=QUICK,
     ),
     Mutant(
         "silent deletion",
@@ -304,6 +325,7 @@ MUTANTS = (
         "slots that were due when their job was edited have no row",
         (Edit("engine.editor", "Editor._dropped_slots", "not job.is_scheduled or", "True or"),),
         shapes=("slow_store", CLAIM),
+        within=QUICK,
     ),
     Mutant(
         "edit without a version check",
@@ -318,17 +340,20 @@ MUTANTS = (
             Edit("engine.scheduler", "Scheduler._follow_up", "self._agenda.push(hint)", "pass"),
             Edit("engine.heartbeat", "Heartbeat._recheck_waiting", "self._agenda.push(hint)", "pass"),
         ),
+        within=QUICK,
     ),
     Mutant(
         "edit that wakes nobody",
         "an edit is written and the timer not told",
         (Edit("engine.editor", "Editor._wake", "self._agenda.push(hint_of(job))", "pass"),),
+        within=QUICK,
     ),
     Mutant(
         "lost runs are left",
         "a start does not look for runs of processes that died",
         (Edit("engine.recovery", "lose_abandoned_runs", "limit=MAX_OUTCOME_BATCH", "limit=0"),),
         shapes=(CRASH,),
+        within=QUICK,
     ),
     Mutant(
         "waiting run started twice",
@@ -348,10 +373,12 @@ MUTANTS = (
         "grid moves with every edit",
         "an edit of anything puts the job on a new grid",
         (Edit("engine.edits", "_settled", "job.timing.interval_seconds != described.timing.interval_seconds", "True"),),
+        within=QUICK,
     ),
     Mutant(
         "grid drifts",
         "the next slot counts from when the last one was claimed",
         (Edit("engine.planning", "_advance", "following(schedule, decision.last)", "following(schedule, rows.now)"),),
+        within=QUICK,
     ),
 )  # fmt: skip

@@ -11,8 +11,8 @@ from tests.simulation.ledger import SCHEDULED, WAITING, Commit, Ledger, RunRecor
 from tests.simulation.world import SECOND, World
 
 ENDS_BY_CALL = frozenset({"succeeded", "failed", "timed_out"})
-LEASE = 12 * SECOND
-"""For how long a node must have written nothing before others may declare it lost."""
+TRUST = 9 * SECOND
+"""For how long after it has written something a node may start runs, so that nobody may declare it lost before."""
 
 MOST_LATE = SECOND
 """How late a slot may start in quiet times."""
@@ -137,7 +137,7 @@ class Rules:
             self.beats[node] = values["beats"], self.world.now
         elif values["lost_at"] is not None and values["stopped_at"] is None:
             since = self.world.now - at
-            if since < LEASE and not (process.is_dead and process.is_one_host):
+            if since < TRUST and not (process.is_dead and process.is_one_host):
                 self.violated(f"{process.name} is declared lost {since / SECOND:.3f} s after it was heard of")
 
     # --- entries ---

@@ -180,6 +180,20 @@ def slow_burial(simulation: Any, random: Random) -> None:
         _at(simulation, "lose_node", "after", 1, random.choice([simulation.faults.crash, lose_answer]))
 
 
+def newcomer(simulation: Any, random: Random) -> None:
+    """A node comes while another one stands still for less than a lease, and the clock of the host has been set."""
+    _at(simulation, "finish", "after", random.randint(1, 2), simulation.faults.crash)
+    length = int(random.uniform(5, 12) * SECOND)
+    verb, phase = random.choice([("advance", "after"), ("advance", "before"), ("node_seen", "before")])
+    _at(simulation, verb, phase, random.randint(2, 5), _freeze(simulation, length, random))
+    if random.random() < 0.7:
+        step = round(random.uniform(3, 20) * SECOND)
+        _at(simulation, "node_started", random.choice(["before", "after"]), 3, partial(_step, simulation, step))
+    if random.random() < 0.5:
+        slow = int(random.uniform(1, 5) * SECOND)
+        _at(simulation, "time", "after", random.randint(1, 6), partial(_slow_down, simulation, slow))
+
+
 def slow_claim(simulation: Any, random: Random) -> None:
     """A claim takes so long that other nodes try as well, and an edit lands between them."""
     for nth in random.sample(range(1, 8), 3):
@@ -221,6 +235,7 @@ SHAPES: dict[str, Shape] = {
         clock_step,
         returning_node,
         slow_burial,
+        newcomer,
         slow_claim,
         lost_beat,
     )
