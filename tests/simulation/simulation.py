@@ -159,7 +159,9 @@ class Simulation:
             self.world.pass_time(SECOND // 5)
         process = self.world.random.choice(there)
         if kind is None:
-            self.clients.send_any(process)
+            # It may have waited for a process until all is to be calm.
+            if not self.is_calm:
+                self.clients.send_any(process)
         else:
             self.clients.send(process, kind)
 
