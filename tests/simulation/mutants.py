@@ -183,12 +183,6 @@ MUTANTS = (
         within=QUICK,
     ),
     Mutant(
-        "deaf to edits elsewhere",
-        "a node does not look at what others schedule",
-        (Edit("engine.watcher", "Watcher._look_for_work", "self._agenda.refresh(", "list("),),
-        shapes=(CRASH,),
-    ),
-    Mutant(
         "permit twice",
         "a run's permit is given back twice",
         (
@@ -338,14 +332,17 @@ MUTANTS = (
         "the end of a run looks at none that waits for it, and nothing looks again",
         (
             Edit("engine.scheduler", "Scheduler._follow_up", "self._agenda.push(hint)", "pass"),
-            Edit("engine.heartbeat", "Heartbeat._recheck_waiting", "self._agenda.push(hint)", "pass"),
+            Edit("engine.watcher", "Watcher._push_waiting", "self._agenda.push(hint)", "pass"),
         ),
         within=QUICK,
     ),
     Mutant(
         "edit that wakes nobody",
-        "an edit is written and the timer not told",
-        (Edit("engine.editor", "Editor._wake", "self._agenda.push(hint_of(job))", "pass"),),
+        "an edit is written, and neither this node nor any other is told or looks",
+        (
+            Edit("engine.editor", "Editor._wake", "self._agenda.push(hint_of(job))", "pass"),
+            Edit("engine.watcher", "Watcher._look_for_work", "self._agenda.refresh(", "list("),
+        ),
         within=QUICK,
     ),
     Mutant(
