@@ -216,9 +216,7 @@ def look_every_three_seconds(
 ) -> float | None:
     """When the node is lapsed first, if it is."""
     instants = [begin + 3.0 * number for number in range(round((end - begin) / 3.0) + 1)]
-    return next(
-        (instant for instant in instants if neighbours.observe([record], now=FACTORY_NOON, monotonic=instant)), None
-    )
+    return next((instant for instant in instants if neighbours.observe([record], now=now, monotonic=instant)), None)
 
 
 def neighbours_of(me: UUID) -> Neighbours:
