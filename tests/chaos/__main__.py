@@ -5,6 +5,7 @@ other servers: one number for each server, which is how many workers it has.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -105,6 +106,8 @@ def _play(name: str, store: str, server: PostgresServer, options: argparse.Names
             _say(f"{title}\n  BREACH broke off: {error}")
             return 1
     verdict.facts["seconds"] = f"{time.monotonic() - began:.0f}"
+    # What others take of the machine shows in every figure above.
+    verdict.facts["load of the machine"] = f"{os.getloadavg()[1]:.1f} on {os.cpu_count()} cores"
     _say(verdict.table(title))
     return 1 if verdict.findings else 0
 

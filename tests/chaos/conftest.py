@@ -9,9 +9,10 @@ from tests.chaos.places import postgres_place, sqlite_place
 from tests.chaos.postgres import PostgresServer, running_server
 from tests.chaos.scene import Place
 
-# As people run it: one command with four workers, or nodes of one process each.
-WORKERS = [4]
-NODES = [1, 1, 1]
+# As people run it: one command with some workers, or nodes of one process each. No more than it takes, as each of them
+# needs a second or two of a core to start, and again after each kill.
+WORKERS = [3]
+NODES = [1, 1]
 
 
 @pytest.fixture(scope="session")

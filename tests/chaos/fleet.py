@@ -85,6 +85,8 @@ class Fleet:
 
     def stop(self) -> None:
         for server in self.servers:
+            server.ask_to_stop()
+        for server in self.servers:
             server.stop()
 
     def await_nodes(self, count: int, *, seconds: float = REAL_SECONDS) -> None:
@@ -96,7 +98,7 @@ class Fleet:
             seen.update(node for server in self.servers for node in [self._ready_node(server.port)] if node)
             return len(seen) >= count
 
-        wait_until(all_answer, f"{count} nodes are ready", seconds=seconds, poll_seconds=0.05)
+        wait_until(all_answer, f"{count} nodes are ready", seconds=seconds, poll_seconds=0.1)
 
     def call(self, method: str, path: str, *, port: int | None = None, **options: Any) -> Any:
         """The JSON of an answer, from any server; tried again while they are gone, frozen or without a database."""

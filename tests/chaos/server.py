@@ -70,11 +70,16 @@ class Server:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(STOP_SECONDS)
 
-    def stop(self) -> None:
-        """As an operator does; what does not stop in time is killed."""
+    def ask_to_stop(self) -> None:
+        """As an operator does."""
         self._is_wanted = False
         if self._process is not None:
             self._process.terminate()
+
+    def stop(self) -> None:
+        """Returns when it has; what does not stop in time is killed."""
+        self.ask_to_stop()
+        if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_SECONDS)
         self.kill()

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from threading import Event
 
-REAL_SECONDS = 60.0
+REAL_SECONDS = 120.0
 """How long something is waited for that should happen within seconds on a quiet machine."""
 
 POLL_SECONDS = 0.02

@@ -18,7 +18,7 @@ WRITES = ("insert runs", "insert runs", "update runs", "")
 
 SIDES: tuple[When, ...] = ("after", "after", "before")
 
-LOSS_SECONDS = 15.0
+LOSS_SECONDS = 30.0
 """How long such a COMMIT is waited for."""
 
 

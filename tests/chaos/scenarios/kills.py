@@ -67,7 +67,7 @@ def await_flight(here: Scene) -> None:
         here.fleet.revive()
         return bool(here.in_flight())
 
-    wait_until(flies, "a run is in flight")
+    wait_until(flies, "a run is in flight", poll_seconds=0.05)
 
 
 def kill_one(here: Scene, chance: random.Random) -> int:

@@ -9,7 +9,7 @@ from tests.chaos.fleet import hold
 from tests.chaos.postgres import PostgresServer, Stop
 from tests.chaos.scenarios.kills import add_mixed_jobs
 from tests.chaos.scene import Place, Scene, now, scene
-from tests.chaos.verdict import Verdict
+from tests.chaos.verdict import TOO_SLOW, Verdict
 from tests.chaos.waiting import wait_until
 
 RECOVERY_SECONDS = 10.0
@@ -28,7 +28,7 @@ def restarts(
         verdict = here.finish(late_limit=5 * SECOND, late_allowance=15 * SECOND)
     verdict.measure("recovery after its return", recoveries)
     slowest = max(recoveries)
-    verdict.require("recovery too slow", holds=slowest <= RECOVERY_SECONDS, detail=f"{slowest:.1f} s")
+    verdict.require(TOO_SLOW, holds=slowest <= RECOVERY_SECONDS, detail=f"{slowest:.1f} s")
     verdict.require("a server ended by itself", holds=not here.fleet.collapses, detail=str(here.fleet.collapses))
     return verdict
 
