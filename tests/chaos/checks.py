@@ -23,6 +23,8 @@ class Finding:
     detail: str = ""
 
     def __str__(self) -> str:
+        if not self.slot:
+            return f"{self.kind}: {self.detail}"
         return f"{self.kind}: job {self.job_id} slot {as_text(self.slot)} {self.detail}"
 
 

@@ -10,7 +10,7 @@ from tests.chaos.facts import SECOND, starts
 SHOWN = 5
 """Breaches of each kind that are told one by one."""
 
-TOO_SLOW = "recovery too slow"
+TOO_SLOW = "slower than wanted"
 OF_SPEED = frozenset({"late start", "lost too late", "slot that did not start", TOO_SLOW})
 """Breaches that a machine with little to spare may cause by itself. A slot that comes too late is missed."""
 
@@ -28,12 +28,11 @@ class Verdict:
 
     def measure(self, name: str, seconds: Sequence[float], *, unit: str = "s", scale: float = 1) -> None:
         """Add the median, the 99th percentile and the maximum of what was measured."""
-        found = sorted(seconds)
-        if not found:
+        if not seconds:
             self.facts[name] = "nothing measured"
             return
-        p50, p99, most = (found[min(len(found) - 1, int(len(found) * part))] * scale for part in (0.5, 0.99, 1))
-        self.facts[name] = f"p50 {p50:.3f}  p99 {p99:.3f}  max {most:.3f} {unit}  (n={len(found)})"
+        p50, p99, most = (percentile(seconds, part) * scale for part in (0.5, 0.99, 1))
+        self.facts[name] = f"p50 {p50:.3f}  p99 {p99:.3f}  max {most:.3f} {unit}  (n={len(seconds)})"
 
     def require(self, name: str, *, holds: bool, detail: str = "") -> None:
         """Something that a scenario asks for beside what every story must show."""
@@ -52,6 +51,11 @@ class Verdict:
     def assert_correct(self, title: str) -> None:
         """How fast it was does not count."""
         assert self.breaches.keys() <= OF_SPEED, self.table(title)
+
+
+def percentile(seconds: Sequence[float], part: float) -> float:
+    """The one that `part` of them lie below."""
+    return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * part))]
 
 
 def judge(story: Story, settled: Story, *, collapses: int) -> Verdict:
