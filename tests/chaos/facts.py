@@ -99,6 +99,8 @@ class Fault:
     at: int
     until: int
     pid: int | None = None
+    witnesses: int = 0
+    """Of a kill: how many others were at work, who can see that the process is gone."""
 
 
 def lines_of(text: str, *, steady_to_wall: float | None = None) -> list[Line]:

@@ -44,6 +44,7 @@ class Scene:
     """Whether the lines count on the clock that no tool shifts, in place of the one that the service sees."""
     _read: int = 0
     _open: dict[tuple[str, int], Line] = field(default_factory=dict)
+    _working: set[int] = field(default_factory=set)
 
     @property
     def lines_file(self) -> Path:
@@ -70,9 +71,9 @@ class Scene:
             self.fleet.call("DELETE", f"/jobs/{job['id']}?confirm=true")
             lead *= 2
 
-    def fault(self, kind: str, *, pid: int | None = None, since: int | None = None) -> None:
+    def fault(self, kind: str, *, pid: int | None = None, since: int | None = None, witnesses: int = 0) -> None:
         """Write down a fault that is over now, and began now or `since`."""
-        self.faults.append(Fault(kind, since or now(), now(), pid))
+        self.faults.append(Fault(kind, since or now(), now(), pid, witnesses))
 
     def await_slots(self) -> None:
         """Until each job has had its first."""
@@ -92,13 +93,19 @@ class Scene:
     def in_flight(self) -> list[Line]:
         """Starts in processes that are alive, without their end so far."""
         for line in self.new_lines():
+            self._working.add(line.pid)
             if line.kind == "start":
                 self._open[line.run_id, line.attempt] = line
             else:
                 self._open.pop((line.run_id, line.attempt), None)
         alive = set(self.fleet.pids())
+        self._working &= alive
         self._open = {key: line for key, line in self._open.items() if line.pid in alive}
         return list(self._open.values())
+
+    def others_at_work(self, pid: int) -> int:
+        """How many of the processes that are alive have run something, as far as `in_flight` has seen."""
+        return len(self._working - {pid})
 
     def finish(self, **limits: Any) -> Verdict:
         """Wait until all is over that was due by now, stop everything, and judge."""

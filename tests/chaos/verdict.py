@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.chaos.checks import Finding, Story, check, interrupted, nothing_is_stuck
 from tests.chaos.facts import SECOND, starts
@@ -81,6 +81,8 @@ def _facts(story: Story, collapses: int) -> dict[str, str]:
     )
     verdict.measure("lateness of first attempts", lateness, scale=1 / SECOND)
     verdict.measure("from kill to lost", list(_loss_times(story)), scale=1 / SECOND)
+    seen = replace(story, faults=[fault for fault in story.faults if fault.witnesses])
+    verdict.measure("from kill to lost, others at work", list(_loss_times(seen)), scale=1 / SECOND)
     verdict.facts["starts over the limit, excused"] = str(sum(each > story.late_limit for each in lateness))
     return verdict.facts
 

@@ -14,7 +14,10 @@ ALL_AT_ONCE_EVERY = 20
 
 
 def kill_rounds(place: Place, sizes: Sequence[int], *, rounds: int, jobs: int = 12) -> Verdict:
-    """Kill whoever has a run in flight, as soon as there is one."""
+    """Kill whoever has a run in flight, as soon as there is one: by turns while others are at work, and at any rate.
+
+    What is killed at once when it comes leaves nobody to see that the one before it has gone, until the next one comes.
+    """
     chance = random.Random(rounds)
     with scene(place, sizes) as here:
         add_mixed_jobs(here, jobs)
@@ -23,7 +26,7 @@ def kill_rounds(place: Place, sizes: Sequence[int], *, rounds: int, jobs: int = 
                 await_flight(here)
                 _kill_all(here)
             else:
-                kill_one(here, chance)
+                kill_one(here, chance, is_to_be_seen=number % 2 == 1 and sum(sizes) > 1)
         # Who would call a process lost may be killed before it can: that all is over in the end is what counts.
         return here.finish(late_limit=5 * SECOND, late_allowance=10 * SECOND, loss_limit=3600 * SECOND)
 
@@ -60,24 +63,28 @@ def add_mixed_jobs(here: Scene, count: int) -> None:
     here.add_jobs(few, "chaos_fails_at_first", max_retries=3, retry_delay_seconds=0.1)
 
 
-def await_flight(here: Scene) -> None:
-    """Until a run is in flight in a process that is alive; those that are gone come back meanwhile."""
+def await_flight(here: Scene, *, is_to_be_seen: bool = False) -> None:
+    """Until a run is in flight in a process that is alive; those that are gone come back meanwhile.
+
+    If its end `is_to_be_seen`, also until another one is at work.
+    """
 
     def flies() -> bool:
         here.fleet.revive()
-        return bool(here.in_flight())
+        flying = here.in_flight()
+        return bool(flying) and (not is_to_be_seen or here.others_at_work(flying[0].pid) > 0)
 
     wait_until(flies, "a run is in flight", poll_seconds=0.05)
 
 
-def kill_one(here: Scene, chance: random.Random) -> int:
-    """Returns the instant."""
-    await_flight(here)
+def kill_one(here: Scene, chance: random.Random, *, is_to_be_seen: bool = False) -> None:
+    """Of those with a run in flight, if there is one."""
+    await_flight(here, is_to_be_seen=is_to_be_seen)
     victim = chance.choice(sorted({line.pid for line in here.in_flight()} or here.fleet.pids()))
+    witnesses = here.others_at_work(victim)
     here.fleet.kill(victim)
-    here.fault("kill", pid=victim)
+    here.fault("kill", pid=victim, witnesses=witnesses)
     here.fleet.revive()
-    return here.faults[-1].at
 
 
 def _kill_all(here: Scene) -> None:
