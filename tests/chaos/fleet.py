@@ -15,7 +15,10 @@ import httpx2
 from tests.chaos.server import Server
 from tests.chaos.waiting import REAL_SECONDS, pause, wait_until
 
-CALL_SECONDS = 5.0
+CALL_SECONDS = 10.0
+
+MAX_STARTS = 5
+"""So often a server that is waited for is started; then it is broken."""
 
 
 class Fleet:
@@ -94,7 +97,7 @@ class Fleet:
         seen: set[str] = set()
 
         def all_answer() -> bool:
-            assert not any(server.ended_by_itself for server in self.servers), self.tail()
+            self._start_again()
             seen.update(node for server in self.servers for node in [self._ready_node(server.port)] if node)
             return len(seen) >= count
 
@@ -128,6 +131,13 @@ class Fleet:
             with server.log.open(errors="replace") as log:
                 found.update(_event(line) for line in log)
         return found
+
+    def _start_again(self) -> None:
+        """What has given up, as one does that has waited for long for another one to migrate."""
+        for server in self.servers:
+            if server.ended_by_itself:
+                assert server.starts < MAX_STARTS, self.tail()
+                server.start()
 
     def _ready_node(self, port: int) -> str | None:
         with suppress(httpx2.TransportError):

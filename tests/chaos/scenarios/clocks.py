@@ -17,7 +17,7 @@ from tests.chaos.verdict import Verdict
 _PLACES = ("/usr/lib", "/usr/local/lib", "/usr/lib64")
 
 
-NOTICED_SECONDS = 3
+NOTICED_SECONDS = 6
 """So soon a jump is in force in the process, and what was claimed before it has started."""
 
 
@@ -73,7 +73,7 @@ def clock_jumps(place: Place, jumps: Sequence[str], *, folder: Path) -> Verdict:
             on_new_time = now() + int(after) * SECOND
             kind = SET_BACK if int(after) < int(before) else "clock set forward"
             here.faults.append(Fault(kind, on_new_time, on_new_time + NOTICED_SECONDS * SECOND))
-            hold(4, here.fleet)
+            hold(NOTICED_SECONDS / 2, here.fleet)
         # Set forward, the grid went on ahead of the true time, up to which it is whole.
         return here.finish(late_limit=3600 * SECOND, loss_limit=3600 * SECOND)
 
