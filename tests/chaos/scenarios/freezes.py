@@ -9,8 +9,8 @@ from tests.chaos.scene import Place, Scene, now, scene
 from tests.chaos.verdict import Verdict
 from tests.chaos.waiting import wait_until_instant
 
-FROZEN_SECONDS = 13.5
-"""The lease is 12 s; each observer counts from its own look."""
+FROZEN_SECONDS = 15.5
+"""The lease is 12 s, and each observer counts from its own look and looks every 3 s."""
 
 ZOMBIE_SECONDS = 2.0
 """What a thawed process would do wrong it does at once."""
