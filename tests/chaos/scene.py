@@ -114,6 +114,9 @@ class Scene:
         self.fleet.stop()
         lines = lines_of(self.lines_file.read_text(), steady_to_wall=self._steady_to_wall())
         rows = self.place.table.rows()
+        # As evidence: a schema on a server of the tests is gone with it.
+        (self.place.folder / "rows.txt").write_text("".join(f"{row}\n" for row in rows))
+        (self.place.folder / "faults.txt").write_text("".join(f"{fault}\n" for fault in self.faults))
         story = Story(self.grids, rows, lines, horizon=horizon, faults=self.faults, **limits)
         verdict = judge(story, stuck, collapses=self.fleet.collapses)
         told = self.fleet.events().most_common(TOLD_EVENTS)
