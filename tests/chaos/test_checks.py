@@ -201,6 +201,8 @@ def test_a_manual_run_takes_no_slot() -> None:
 
 def test_slots_that_did_not_start_where_all_must() -> None:
     assert kinds(replace(GOOD, must_start=True)) == ["slot that did not start"] * 2
+    of_another = replace(row(4, "missed"), job_id="deleted", run_id="of a job that nobody asks for")
+    assert len(kinds(replace(GOOD, must_start=True, rows=[*GOOD.rows, of_another]))) == 2
 
 
 LINE = (
