@@ -31,13 +31,14 @@ class Work:
         begin = self._clock.monotonic()
         with self.condition:
             self.started.append((after_noon(run.scheduled_for), after_noon(self._clock.now())))
-            looks_at, ends_at = begin + FIRST_LOOK_SECONDS, begin + self.seconds
+            # To the microsecond, as the clock has it: what lies a hair behind the last one is never reached by waiting.
+            looks_at, ends_at = (round(begin + seconds, 6) for seconds in (FIRST_LOOK_SECONDS, self.seconds))
             while self._clock.monotonic() < ends_at and not self._is_given_up:
                 if self._cooperates and run.cancelled.is_set():
                     return
                 wakes_at = min(looks_at, ends_at) if self._cooperates else ends_at
                 self._clock.wait(self.condition, wakes_at - self._clock.monotonic())
-                looks_at += 1.0 if self._clock.monotonic() >= looks_at else 0.0
+                looks_at = round(looks_at + (self._clock.monotonic() >= looks_at), 6)
 
     @property
     def starts(self) -> Counter[float]:
