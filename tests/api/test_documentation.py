@@ -60,6 +60,7 @@ DOCUMENTED = {
     "list_runs_of_backfill": {200, 400, 404, 503},
     "cancel_backfill": {200, 400, 404, 409, 503},
     "list_functions": {200},
+    "list_nodes": {200, 422, 503},
     "get_health": {200},
     "get_readiness": {200, 503},
 }

@@ -16,7 +16,7 @@ MUTANTS = (
         "no version check",
         "a claim moves a job on whatever its version is by now",
         (
-            Edit("store.claims", "advance_jobs", "if row.version == asked[job_id].expected_version", ""),
+            Edit("store.claims", "_advance", "if row.version == asked[job_id].expected_version", ""),
             Edit("store.claims", "_MOVE", ', jobs.c.version == bindparam("expected_version")', ""),
         ),
         shapes=("edit_crosses_a_claim",),
@@ -28,7 +28,7 @@ MUTANTS = (
         (
             Edit(
                 "store.claims",
-                "advance_jobs",
+                "_advance",
                 "insert_runs(connection, [*recorded.values(), *(row for advance in moves for row in advance.rows)])",
                 "recorded[None] = [*recorded.values(), *(row for advance in moves for row in advance.rows)]",
             ),
@@ -115,7 +115,7 @@ MUTANTS = (
             Edit(
                 "engine.heartbeat",
                 "Heartbeat._look_at_others",
-                "self._neighbours.observe(live, now=self._clock.now(), monotonic=self._clock.monotonic())",
+                "self._neighbours.observe(live, now=now, monotonic=self._clock.monotonic())",
                 "[one for one in live if (self._clock.now() - one.seen_at).total_seconds() > 12]",
             ),
         ),
@@ -163,10 +163,10 @@ MUTANTS = (
         (
             Edit(
                 "store.claims",
-                "advance_jobs",
+                "_advance",
                 "_verdicts(connection, moves, stored, ended)",
-                "_verdicts(connection, moves, stored, {*ended, "
-                "*connection.execute(select(runs.c.id).where(runs.c.node != by.node)).scalars()} if by else ended)",
+                "_verdicts(connection, moves, stored, {*ended, *connection.execute(select(runs.c.claim_id).where("
+                "runs.c.node != next((move.run.node for move in moves if move.run), None))).scalars()})",
             ),
         ),
         within=QUICK,
@@ -239,6 +239,7 @@ MUTANTS = (
                 "self._doubt(claims, look_again_after_seconds=0.0)\n        raise",
                 "[self._conclude(claim, None, is_ours=False) for claim in claims]\n        raise",
             ),
+            Edit("engine.heartbeat", "Heartbeat.beat", "self._lose_strays()", "pass"),
         ),
         shapes=(LOST,),
         within=QUICK,
@@ -266,6 +267,7 @@ MUTANTS = (
                 "self._in_doubt.extend((each, timedelta(0)) for each in candidates)",
                 "[self._conclude(each, None) for each in candidates]",
             ),
+            Edit("engine.heartbeat", "Heartbeat.beat", "self._lose_strays()", "pass"),
         ),
         shapes=("lost_start",),
     ),
@@ -279,6 +281,7 @@ MUTANTS = (
                 'self._runner.end_unstarted(assignment, Refusal("the database did not answer when it was requested"))',
                 "self._runner.withdraw(run)",
             ),
+            Edit("engine.heartbeat", "Heartbeat.beat", "self._lose_strays()", "pass"),
         ),
         shapes=(LOST,),
         within=QUICK,
