@@ -84,6 +84,9 @@ class Rules:
         for change in changes:
             if change.table == "nodes" and change.values is not None:
                 self._node_changed(change.id, change.values)
+            if commit.verb == "add_manual_run" and change.table == "runs" and commit.request.kind == "run_forced":
+                # From its row on, as its first attempt may not start: the next one has its place all the same.
+                self.forced.add(change.id)
         for fault in self.ledger.faults:
             self.violated(fault)
         self.ledger.faults.clear()
@@ -153,9 +156,6 @@ class Rules:
                 f"slot {entry.slot / SECOND:.6f} of job {entry.job_id}, attempt {entry.attempt}, starts a second time "
                 f"({entry.process.name}; before {other.process.name} at {other.entered_at / SECOND:.6f})"
             )
-        if entry.is_forced:
-            # Another attempt of it is not, and yet has its place.
-            self.forced.add(entry.run_id)
         self._check_limits(entry)
         self.calls.add(entry)
 
