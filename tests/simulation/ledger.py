@@ -68,10 +68,11 @@ class RunRecord:
 
 @dataclass(slots=True)
 class Commit:
-    """One transaction that changed something."""
+    """One transaction that changed something; `began_at` is when its verb was called."""
 
     number: int
     at: int
+    began_at: int
     verb: str
     process: Any
     request: Any
@@ -153,7 +154,9 @@ class Ledger:
 
     def _check_first_slot(self, commit: Commit, before: JobRecord | None, after: JobRecord) -> None:
         since = microseconds_of(after.values["updated_at"])
-        if before is not None and getattr(commit.request, "is_catching_up", False):
+        # A completed job has no pause to catch up on.
+        is_paused = before is not None and before.values["paused_at"] is not None
+        if before is not None and is_paused and getattr(commit.request, "is_catching_up", False):
             since = microseconds_of(before.values["paused_at"])
         since = max(since, after.last_slot or since)
         if after.next_at != after.grid.first_after(since):

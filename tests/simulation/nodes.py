@@ -209,6 +209,8 @@ class NodeProcess(Process):
 
     def _before(self, verb: str, writes: bool) -> None:
         self.world._check(self.world._self())
+        if self.world.current is not None:
+            self.world.current.verb_began_at = self.world.now
         self.faults.point(self, verb, "before", writes=writes)
 
     def _committed(self, verb: str, changes: list[Change]) -> None:
@@ -220,7 +222,8 @@ class NodeProcess(Process):
                 self.tell_others(self)
             self.rules.ledger.commits += 1
             request = None if world.current is None else world.current.request
-            self.rules.committed(Commit(self.rules.ledger.commits, world.now, verb, self, request), changes)
+            began_at = world.now if world.current is None else world.current.verb_began_at
+            self.rules.committed(Commit(self.rules.ledger.commits, world.now, began_at, verb, self, request), changes)
 
     def _after(self, verb: str, writes: bool) -> None:
         self.faults.point(self, verb, "after", writes=writes)

@@ -83,7 +83,7 @@ class Rules:
         self.ledger.committed(commit, changes)
         for change in changes:
             if change.table == "nodes" and change.values is not None:
-                self._node_changed(change.id, change.values)
+                self._node_changed(change.id, change.values, commit.began_at)
             if commit.verb == "add_manual_run" and change.table == "runs" and commit.request.kind == "run_forced":
                 # From its row on, as its first attempt may not start: the next one has its place all the same.
                 self.forced.add(change.id)
@@ -129,7 +129,7 @@ class Rules:
     def _processes(self) -> list[Any]:
         return self.processes()
 
-    def _node_changed(self, node: UUID, values: dict[str, Any]) -> None:
+    def _node_changed(self, node: UUID, values: dict[str, Any], began_at: int) -> None:
         process = next(each for each in self._processes() if each.node == node)
         beats, at = self.beats.get(node, (-1, 0))
         if values["lost_at"] is None:
@@ -137,7 +137,8 @@ class Rules:
         else:
             self.lost_nodes.add(node)
         if values["beats"] > beats:
-            self.beats[node] = values["beats"], self.world.now
+            # Its trust counts from before the write, and who is new may take what the row says of that for its silence.
+            self.beats[node] = values["beats"], began_at
         elif values["lost_at"] is not None and values["stopped_at"] is None:
             since = self.world.now - at
             if since < TRUST and not (process.is_dead and process.is_one_host):

@@ -48,6 +48,8 @@ class Actor:
         self.joiners: list[Actor] = []
         self.request: Any = None
         """The request that it carries out, if it is one."""
+        self.verb_began_at = 0
+        """When it last called the store."""
 
 
 class World:
