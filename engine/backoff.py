@@ -42,6 +42,16 @@ class Backoff:
         """Whether the last turn of the loop failed."""
         return self._seconds > 0
 
+    def attempt(self, turn: Callable[[], object]) -> bool:
+        """One turn of the loop, whatever becomes of it; returns whether it went well."""
+        try:
+            turn()
+        except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
+            self.fail(error)
+            return False
+        self.succeed()
+        return True
+
     def fail(self, error: Exception) -> None:
         """Say so, if it is news, and pause."""
         if not self._seconds:

@@ -169,12 +169,7 @@ class Heartbeat:
 
     def _run(self) -> None:
         while self._await_turn():
-            try:
-                self.beat()
-            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
-                self._backoff.fail(error)
-            else:
-                self._backoff.succeed()
+            self._backoff.attempt(self.beat)
         self._leave()
 
     def _await_turn(self) -> bool:

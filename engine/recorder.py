@@ -130,12 +130,7 @@ class Recorder:
 
     def _run(self) -> None:
         while self._await_work():
-            try:
-                self.write_once()
-            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
-                self._backoff.fail(error)
-            else:
-                self._backoff.succeed()
+            self._backoff.attempt(self.write_once)
 
     def _await_work(self) -> bool:
         """Wait until there is something to write; False when the recorder is to end."""

@@ -108,14 +108,8 @@ class Retention:
     def _run(self) -> None:
         goes_on = self._rest(FIRST_RETENTION_SECONDS)
         while goes_on:
-            try:
-                self.make_pass()
-            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
-                self._backoff.fail(error)
-                goes_on = not self._is_stopping
-            else:
-                self._backoff.succeed()
-                goes_on = self._rest(RETENTION_SECONDS)
+            is_done = self._backoff.attempt(self.make_pass)
+            goes_on = self._rest(RETENTION_SECONDS if is_done else 0.0)
 
     def _rest(self, seconds: float) -> bool:
         """Wait; False when the thread is to end."""

@@ -61,9 +61,4 @@ class Timer:
 
     def _run(self) -> None:
         while not self._agenda.is_stopped:
-            try:
-                self.tick()
-            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
-                self._backoff.fail(error)
-            else:
-                self._backoff.succeed()
+            self._backoff.attempt(self.tick)

@@ -168,12 +168,7 @@ class Watcher:
 
     def _run(self) -> None:
         while self._await_turn():
-            try:
-                self.look()
-            except Exception as error:  # noqa: BLE001 - a loop outlives what it calls (law 9)
-                self._backoff.fail(error)
-            else:
-                self._backoff.succeed()
+            self._backoff.attempt(self.look)
 
     def _await_turn(self) -> bool:
         """Wait to be woken, or for the interval; False when the watcher is to end."""
