@@ -78,6 +78,7 @@ def test_final_errors_are_those_that_the_worker_finds_in_the_registry(lane: Proc
 
 
 def test_an_exit_by_exception_ends_the_run_and_not_the_worker(lane: ProcessLane) -> None:
+    assert_fit(lane)
     pids = lane.worker_pids()
     end = run(lane, "leave").end()
 
@@ -195,6 +196,7 @@ def test_the_function_is_found_before_the_gate_is_asked(lane: ProcessLane) -> No
 
 
 def test_a_module_that_does_not_import_ends_the_call_with_the_reason(lane: ProcessLane) -> None:
+    assert_fit(lane)
     pids = lane.worker_pids()
     end = run(lane, "f", module="tests.engine.lanes.bad_module").end()
 
