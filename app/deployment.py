@@ -15,6 +15,7 @@ from api.application import attach_service
 from app import VERSION
 from app.exit_guard import ExitGuard
 from app.forks import let_go_in_children
+from app.patience import PatientStart
 from app.settings import Settings
 from engine.clock import DatabaseClock, SystemClock
 from engine.nodes import Presence
@@ -31,14 +32,21 @@ STOP_MARGIN_SECONDS = 15.0
 
 class Deployment:
     """Starts with the application's lifespan, or with its first request where the server speaks none, and can be
-    started again after a stop, as test suites do. `flush_logs` is called when a stop is complete."""
+    started again after a stop, as test suites do. `flush_logs` is called when a stop is complete. A start waits for a
+    database that is away, for `patience_seconds` at most."""
 
     def __init__(
-        self, *, settings: Settings, functions: Mapping[str, JobFunction], flush_logs: Callable[[], object]
+        self,
+        *,
+        settings: Settings,
+        functions: Mapping[str, JobFunction],
+        flush_logs: Callable[[], object],
+        patience_seconds: float = 0.0,
     ) -> None:
         self._settings = settings
         self._functions = functions
         self._flush_logs = flush_logs
+        self._patient_start = PatientStart(clock=SystemClock(), seconds=patience_seconds)
         # Held over I/O, against law 5: a start must wait for the stop before it, and nothing else asks for it.
         self._lock = threading.Lock()
         self._store: SqlStore | None = None
@@ -57,28 +65,20 @@ class Deployment:
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Start, serve, stop."""
+        # Before the start, which a signal may have to end.
+        self._exit_guard.watch()
         await run_in_threadpool(self.start, app)
         let_go_in_children()
-        self._exit_guard.watch()
         try:
             yield
         finally:
             await run_in_threadpool(self.stop)
 
     def start(self, app: FastAPI) -> None:
-        """Open the store and start the scheduler, once. Raises StoreRefused and StoreUnavailable."""
+        """Open the store and start the scheduler, once. Raises StoreRefused and, after the wait, StoreUnavailable."""
         with self._lock:
-            if self._scheduler is not None:
-                return
-            self._store = open_store(self._settings.database_url)
-            clock = DatabaseClock(SystemClock())
-            try:
-                scheduler = self._started_scheduler(self._store, clock)
-            except BaseException:
-                self._store.close()
-                raise
-            attach_service(app, scheduler=scheduler, store=self._store.views, clock=clock)
-            self._scheduler = scheduler
+            if self._scheduler is None:
+                self._patient_start.run(lambda: self._start(app))
 
     def start_without_lifespan(self, app: FastAPI) -> None:
         """Start, and stop when the interpreter ends."""
@@ -86,7 +86,8 @@ class Deployment:
         atexit.register(self.stop)
 
     def begin_stop(self) -> None:
-        """Claim nothing more from now on; the stop itself follows."""
+        """Wait for no database and claim nothing more from now on; the stop itself follows."""
+        self._patient_start.end()
         # Without the lock, which a start or a stop may hold for long.
         scheduler = self._scheduler
         if scheduler is not None:
@@ -102,6 +103,18 @@ class Deployment:
             self._scheduler = None
         self._flush_logs()
         self._exit_guard.stop_is_complete()
+
+    def _start(self, app: FastAPI) -> None:
+        """One try; it leaves nothing behind if it fails."""
+        self._store = open_store(self._settings.database_url)
+        clock = DatabaseClock(SystemClock())
+        try:
+            scheduler = self._started_scheduler(self._store, clock)
+        except BaseException:
+            self._store.close()
+            raise
+        attach_service(app, scheduler=scheduler, store=self._store.views, clock=clock)
+        self._scheduler = scheduler
 
     def _started_scheduler(self, store: SqlStore, clock: Clock) -> Scheduler:
         scheduler = Scheduler(

@@ -6,6 +6,7 @@ from api.application import create_app
 from app import VERSION
 from app.deployment import Deployment, StartWithFirstRequest
 from app.logs import start_logging
+from app.patience import patience_of_this_process
 from app.settings import SettingsError, load_settings
 from registry import JOB_REGISTRY, RegistryError, load_modules, load_package
 
@@ -28,6 +29,11 @@ except RegistryError as error:
     log_pipe.stop()
     raise SystemExit(1 if settings.log_format == "json" else REFUSAL.format(error)) from None
 
-deployment = Deployment(settings=settings, functions=JOB_REGISTRY, flush_logs=log_pipe.flush)
+deployment = Deployment(
+    settings=settings,
+    functions=JOB_REGISTRY,
+    flush_logs=log_pipe.flush,
+    patience_seconds=patience_of_this_process(),
+)
 app = create_app(version=VERSION, lifespan=deployment.lifespan, role=settings.role)
 app.add_middleware(StartWithFirstRequest, deployment=deployment)

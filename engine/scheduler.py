@@ -133,10 +133,13 @@ class Scheduler:
         caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id) if is_downtime else 0
         orphaned = warn_of_orphans(self._store, self.functions)
         misfits = warn_of_misfits(self._store, self.functions)
+        scheduled_jobs = self._store.scheduled_jobs()
+        if self.role.runs_jobs:
+            self._fill_agenda()
+        # Nothing is asked of the store from here on: a start that fails leaves no thread and no process behind.
         self._recorder.start()
         self._runner.deadlines.start()
         if self.role.runs_jobs:
-            self._fill_agenda()
             self._runner.lanes.start_ahead()
             self._timer.start()
         self._retention.start()
@@ -144,7 +147,7 @@ class Scheduler:
         log.info(
             "scheduler started",
             node=str(self.node),
-            scheduled_jobs=self._store.scheduled_jobs(),
+            scheduled_jobs=scheduled_jobs,
             functions=len(self.functions),
             nodes=1 + len(others),
             runs_lost=self._heartbeat.runs_lost,

@@ -1,6 +1,7 @@
 """Starting, stopping and starting again, with and without a server that speaks lifespan."""
 
 import atexit
+import math
 import os
 import socket
 from collections.abc import Iterator
@@ -102,6 +103,27 @@ def test_a_start_that_fails_half_way_lets_go_of_the_database(
         deployment.start(app)
 
     open_store(f"sqlite:///{tmp_path}/scheduler.db", lock_wait_seconds=0).close()
+
+
+def test_a_start_waits_for_a_database_that_goes_away_meanwhile(
+    app: FastAPI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, failures = Scheduler.start, [StoreUnavailable("the database went away") for _ in range(2)]
+
+    def start_at_last(scheduler: Scheduler) -> None:
+        if failures:
+            raise failures.pop()
+        start(scheduler)
+
+    monkeypatch.setattr(Scheduler, "start", start_at_last)
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/scheduler.db", stop_grace_seconds=0)
+    patient = Deployment(
+        settings=settings, functions=FunctionRegistry(), flush_logs=lambda: None, patience_seconds=math.inf
+    )
+    patient.start(app)
+    patient.stop()
+
+    assert not failures
 
 
 def test_stopping_what_is_not_started_does_nothing(deployment: Deployment) -> None:

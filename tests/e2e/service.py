@@ -116,14 +116,21 @@ def serve_command(*options: str) -> tuple[str, ...]:
 
 
 @contextmanager
-def running_service(folder: Path, *command: str, **environment: str) -> Iterator[Service]:
-    """A service that is ready, and gone at the end whatever the test does."""
+def starting_service(folder: Path, *command: str, **environment: str) -> Iterator[Service]:
+    """A service that is gone at the end whatever the test does."""
     service = Service(folder, *command, **environment)
     try:
-        yield service.await_ready()
+        yield service
     finally:
         service.process.kill()
         service.await_end()
+
+
+@contextmanager
+def running_service(folder: Path, *command: str, **environment: str) -> Iterator[Service]:
+    """One that is ready."""
+    with starting_service(folder, *command, **environment) as service:
+        yield service.await_ready()
 
 
 def _matches(line: dict[str, Any], event: str, *, is_prefix: bool, keys: dict[str, Any]) -> bool:
