@@ -174,7 +174,18 @@ class Node:
         self.calls.append((job_id, self.clock.now()))
 
     def _is_settled(self, *, runs_end: bool) -> bool:
-        return self._timer_is_settled(runs_end=runs_end) and self._deadlines_are_settled()
+        # The recorder first: what follows from outcomes it tells the timer after it has given back their permits.
+        is_recorded = not runs_end or self._recorder_is_settled()
+        return is_recorded and self._timer_is_settled(runs_end=runs_end) and self._deadlines_are_settled()
+
+    def _recorder_is_settled(self) -> bool:
+        recorder = self.scheduler._recorder
+        with recorder._condition:
+            if not recorder.is_alive:
+                return True
+            # Put there, perhaps, but it is not awake yet.
+            is_late = bool(recorder._waiting) and not recorder.is_failing
+            return not is_late and self.clock.sleeps_until(recorder._condition) is not None
 
     def _deadlines_are_settled(self) -> bool:
         """Whether the thread of time-outs sleeps no longer than to the next one: it may be notified, and not awake."""

@@ -86,10 +86,8 @@ def _await(node: Node, is_so: Callable[[], bool], real_seconds: float) -> None:
 
 
 def _is_quiet(node: Node) -> bool:
-    """The timer is parked, and the recorder has nothing to do or is parked as well."""
-    recorder = node.scheduler._recorder
-    is_resting = recorder._backoff.is_pausing or recorder.ended_claims() == set()
-    if len(recorder) and not (is_resting and _is_parked(node, recorder._condition)):
+    """The timer and the recorder are parked, and neither is about to wake."""
+    if not node._recorder_is_settled():
         return False
     agenda = node._agenda
     with agenda.condition:
