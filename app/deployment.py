@@ -65,7 +65,7 @@ class Deployment:
     @asynccontextmanager
     async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
         """Start, serve, stop."""
-        # Before the start, which a signal may have to end; and in this order, as the guard's handlers hide the server's.
+        # Before the start, which a signal may end; and in this order, as the guard's handlers hide the server's.
         let_go_in_children()
         self._exit_guard.watch()
         await run_in_threadpool(self.start, app)

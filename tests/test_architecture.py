@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("registry", "engine", "store", "api", "app")
 """In the order of imports: each imports itself and those to its left, nothing else of ours."""

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from api.application import attach_service, create_app
-from store import SqlStore, open_store
+from store import SqlStore
+from tests.databases import open_new_store
 from tests.fakes import Node, running
 
 
@@ -23,7 +24,7 @@ def logs() -> Iterator[list[EventDict]]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[SqlStore]:
-    opened = open_store(f"sqlite:///{tmp_path}/scheduler.db")
+    opened = open_new_store(tmp_path)
     yield opened
     opened.close()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from store import SqlStore
-from tests.engine.databases import open_new_store
+from tests.databases import open_new_store
 from tests.fakes import Node
 
 

@@ -28,7 +28,7 @@ from engine.past import Entry
 from engine.retention import HistoryLimits, Retention
 from store import SqlStore
 from store.run_rows import insert_runs
-from tests.engine.databases import open_new_store
+from tests.databases import open_new_store
 from tests.engine.interference import Interference, away
 from tests.factories import make_node, make_run
 from tests.fakes import NOON, ManualClock, Node, running

@@ -16,7 +16,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 from engine.nouns import JobStatus, Run, RunState, Trigger
 from engine.requests import JobChange, JobDraft
 from engine.timing import Timing
-from tests.engine.databases import open_new_store
+from tests.databases import open_new_store
 from tests.fakes import Node
 
 pytestmark = pytest.mark.once

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from engine.policies import MisfirePolicy, OverlapPolicy
 from engine.why import Answer, Explanation
 from store import SqlStore
-from tests.engine.databases import open_new_store
+from tests.databases import open_new_store
 from tests.engine.simulated_hour import BEAT_SECONDS, BEGIN, HOUR, MIDNIGHT, Call, Plan, World, job_of, simulate
 
 pytestmark = pytest.mark.once

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from store import SqlStore, open_store
+from tests.databases import open_new_store
 from tests.store.postgres import PostgresServer, running_server
 
 TRUNCATE = "TRUNCATE " + ", ".join(
@@ -42,7 +43,7 @@ def sqlite_url(sqlite_path: Path) -> str:
     return f"sqlite:///{sqlite_path}"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.once)])
 def url(request: pytest.FixtureRequest) -> str:
     fixture = "sqlite_url" if request.param == "sqlite" else "postgres_url"
     url: str = request.getfixturevalue(fixture)
@@ -58,11 +59,11 @@ def postgres_store(postgres_server: PostgresServer) -> Iterator[SqlStore]:
     store.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.once)])
 def store(request: pytest.FixtureRequest) -> Iterator[SqlStore]:
     """An empty store."""
     if request.param == "sqlite":
-        store = open_store(request.getfixturevalue("sqlite_url"))
+        store = open_new_store(request.getfixturevalue("tmp_path"))
         yield store
         store.close()
     else:

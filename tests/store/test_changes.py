@@ -23,6 +23,8 @@ from tests.store.test_backfills import keep
 from tests.store.test_calendars import LATER, NEW_YEAR, holidays
 from tests.store.test_locks import ROOT, end_connections, lock_of
 
+pytestmark = pytest.mark.once
+
 PATIENCE_SECONDS = 20.0
 
 

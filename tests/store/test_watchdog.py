@@ -18,6 +18,8 @@ from tests.factories import make_job
 from tests.store.postgres import PostgresServer
 from tests.store.proxy import Proxy
 
+pytestmark = pytest.mark.once
+
 DEADLINE_SECONDS = 2.0
 
 

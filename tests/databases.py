@@ -1,4 +1,4 @@
-"""Databases for tests of the engine: migrated once, then copied, as migrating takes longer than most of the tests."""
+"""Databases for tests: migrated once, then copied, as migrating takes longer than most of the tests."""
 
 import shutil
 import tempfile
