@@ -109,6 +109,7 @@ def test_a_run_that_was_lost_with_its_process_can_be_one_too_many(store: SqlStor
     first.advance(10, runs_end=False)
     latch.await_entry()
     first._agenda.stop()
+    assert first.scheduler._timer.join(REAL_SECONDS)
     first.scheduler._recorder.put = lambda outcome: None  # type: ignore[method-assign]  # a dead process
 
     second = Node(store, first.clock)

@@ -23,7 +23,7 @@ from store import SqlStore
 from tests.engine.interference import Interference, away, once
 from tests.factories import IDLE, make_advance, make_job, make_node, make_run
 from tests.factories import NOON as FACTORY_NOON
-from tests.fakes import NOON, Fleet, Latch, ManualClock, Node
+from tests.fakes import NOON, REAL_SECONDS, Fleet, Latch, ManualClock, Node
 
 SECOND = timedelta(seconds=1)
 IN_PRODUCTION = {"heartbeat_seconds": HEARTBEAT_SECONDS, "look_around_seconds": LOOK_AROUND_SECONDS}
@@ -75,6 +75,7 @@ def test_each_slot_starts_once_and_the_nodes_share_the_jobs(store: SqlStore) -> 
 def test_a_job_that_another_node_creates_is_known_here_at_the_next_look(store: SqlStore) -> None:
     with fleet_of(store, store) as fleet:
         fleet.nodes[1]._agenda.stop()
+        assert fleet.nodes[1].scheduler._timer.join(REAL_SECONDS)
         job = fleet.nodes[1].add(interval_seconds=5.0)
         fleet.advance(10 + MAX_TAKE_OVER_SECONDS)
         assert [run.node for run in fleet.nodes[0].runs(job)] == [fleet.nodes[0].scheduler.node] * 2
