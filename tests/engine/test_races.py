@@ -118,7 +118,9 @@ def _is_parked(node: Node, condition: threading.Condition) -> bool:
 def is_healed(node: Node) -> bool:
     """Nothing is in doubt, waits to be recorded, or rests after a failure; every permit is back."""
     scheduler = node.scheduler
-    rests = scheduler._timer._backoff._seconds or scheduler._recorder._backoff._seconds
+    # A timer that sleeps for what is due next has come past its failure, and says so when it wakes.
+    is_timer_resting = scheduler._timer.is_failing and node._agenda._asleep_until is None
+    rests = is_timer_resting or scheduler._recorder.is_failing
     return not rests and not len(scheduler._recorder) and is_whole(node) and _is_quiet(node)
 
 

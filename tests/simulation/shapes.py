@@ -303,7 +303,10 @@ def _slow_down(simulation: Any, microseconds: int, process: Any) -> None:
 
 
 def _edit(simulation: Any, kind: str) -> Callable[[Any], None]:
-    """Have an edit go from begin to answer, of some node, while the current actor waits."""
+    """Have an edit go from begin to answer, of some node, while the current actor waits.
+
+    Not for long: the edit may want the lock that the actor has, and no thread stands still for seconds by itself.
+    """
 
     def act(process: Any) -> None:
         world, clients = simulation.world, simulation.clients
@@ -313,6 +316,6 @@ def _edit(simulation: Any, kind: str) -> Callable[[Any], None]:
         job_id = clients.any_job()
         simulation.faults.counts["edit at a point"] += 1
         actor = clients.send(world.random.choice(there), kind, job_id)
-        world.join(actor, 3 * SECOND)
+        world.join(actor, SECOND)
 
     return act
