@@ -175,13 +175,18 @@ class Room:
         return True
 
     def _is_its_turn(self, run: Run, rules: Rules, crowd: Crowd, now: datetime) -> bool:
-        if run.state is RunState.RETRYING:
-            return not run.is_stuck and run.due_at is not None and run.due_at <= now
+        is_retry = run.state is RunState.RETRYING
+        if is_retry and (run.is_stuck or run.due_at is None or run.due_at > now):
+            return False
         if run.backfill_id is not None:
             going, concurrency = self._backfills.get(run.backfill_id, (0, 0))
-            return going < concurrency
+            return is_retry or going < concurrency
         if rules.overlap_policy is OverlapPolicy.ALLOW:
             return True
+        if is_retry:
+            # It has kept its place. But another run may go beyond the limit: one that was forced, or that was let in by
+            # a node that knew this one's attempt to be over, and died before that was on record.
+            return len(crowd.going) < rules.max_instances
         has_room = len(crowd.going) + len(crowd.retrying) < rules.max_instances
         return has_room and crowd.queued[:1] == [run.id]
 

@@ -196,6 +196,23 @@ def test_a_retry_is_due_at_its_time_counts_its_attempt_and_is_in_the_way_until_t
     assert [(each.number, each.state) for each in again.earlier_attempts] == [(1, RunState.FAILED)]
 
 
+def test_two_that_are_to_be_tried_again_at_once_go_one_after_the_other(store: SqlStore) -> None:
+    job = added(store, max_retries=3, overlap_policy=OverlapPolicy.QUEUE_ALL)
+    first = claim(store, job)
+    current = stored(store, job)
+    advance = make_advance(current)
+    second = store.advance([advance], ended=[token_of(first)])[job.id]
+    assert second is not None
+    assert second.state is RunState.RUNNING
+    # The node that knew the first to be over dies with its outcome: both are lost, and tried again.
+    store.finish([retry(first), retry(second)])
+
+    assert start(store, first, second) == {first.id: "running", second.id: "retrying"}
+    over = store.finish([make_outcome(found(store, first.id))])
+    assert [hint.run_id for hint in over.waiting] == [second.id]
+    assert start(store, second) == {second.id: "running"}
+
+
 def test_a_stuck_run_is_in_the_way_until_its_call_is_over_which_is_told_again_when_asked_again(
     store: SqlStore,
 ) -> None:
