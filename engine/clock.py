@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from engine.limits import SLOW_ANSWER_SECONDS
+
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", None)
 """Linux: as the monotonic clock, but it also counts while the machine is suspended, during which others go on."""
 
@@ -56,16 +58,19 @@ class DatabaseClock:
         """Ask the server; raises what `ask` raises. Used by one thread at a time.
 
         The answer was true at some moment of the asking. Where the clock stands between the answer and the middle of
-        that time it is left alone, for the next answer may be a slower one; elsewhere it is set to the answer.
+        that time it is left alone, for the next answer may be a slower one; elsewhere it is set to the answer. One that
+        took long says so little that it is only heeded where the clock can't be right: set to it, the clock would be
+        seconds behind, and others would take the node to have been silent for as long.
         """
         begun = self._machine.monotonic()
         answer = ask()
         ended = self._machine.monotonic()
         if answer is None:
             return
-        asked = self._asked
+        asked, took = self._asked, ended - begun
         ahead = None if asked is None else _at(asked, ended) - answer
-        if ahead is None or not timedelta(0) <= ahead <= timedelta(seconds=(ended - begun) / 2):
+        tolerated = took if took > SLOW_ANSWER_SECONDS else took / 2
+        if ahead is None or not timedelta(0) <= ahead <= timedelta(seconds=tolerated):
             self._asked = (answer, ended)
 
 

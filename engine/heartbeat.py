@@ -84,8 +84,7 @@ class Heartbeat:
 
         Raises StoreUnavailable.
         """
-        self._clock.adjust(self._store.time)
-        begun = self._clock.monotonic()
+        begun = self._adjust_clock()
         self._store.node_started(self._record())
         self._gate.trust(begun)
         return self._look_at_others()
@@ -105,16 +104,25 @@ class Heartbeat:
 
     def beat(self) -> None:
         """One turn, after the wait. The body of the loop; raises what the store raises."""
-        self._clock.adjust(self._store.time)
-        begun = self._clock.monotonic()
+        begun = self._adjust_clock()
         if self._store.node_seen(self._node, self._clock.now(), self._load()):
             self._gate.trust(begun)
             self._lose_strays()
         else:
-            self._come_back()
+            self._come_back(begun)
         self._look_at_others()
 
-    def _come_back(self) -> None:
+    def _adjust_clock(self) -> float:
+        """Ask the database for the time; returns when that began, on the monotonic clock.
+
+        From then on others may count: the instant that the node writes down is no earlier than that, and may not be any
+        later, as an answer that took long was true at any moment of the asking.
+        """
+        begun = self._clock.monotonic()
+        self._clock.adjust(self._store.time)
+        return begun
+
+    def _come_back(self, begun: float) -> None:
         """The others took this node for dead; or its row is gone, as after a copy of the database was put back."""
         refusal = Refusal("the other nodes took its node for dead before it started", RunState.LOST)
         # First the gate: from here on nothing starts that was claimed in the life before.
@@ -122,7 +130,6 @@ class Heartbeat:
         self._lose_runs()
         for run in entered:
             self._orphaned(run)
-        begun = self._clock.monotonic()
         if self._store.node_back(self._record()):
             self._gate.trust(begun)
             log.warning("node back", node=str(self._node), runs_orphaned=len(entered))

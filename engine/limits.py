@@ -245,6 +245,9 @@ MAX_HEARTBEAT_BACKOFF_SECONDS = 1.0
 """The longest pause after a heartbeat that failed. With the 10 s after which a hanging call is given up it must stay
 below a lease: whoever has the database back first would take the others for dead."""
 
+SLOW_ANSWER_SECONDS = 1.0
+"""A database that takes longer to tell the time tells it too vaguely to set a clock by that may be right."""
+
 TRUST_BEATS = 3
 LEASE_BEATS = 4
 GAP_BEATS = 2

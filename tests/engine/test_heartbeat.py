@@ -105,6 +105,18 @@ def test_a_node_whose_row_is_gone_is_on_record_again(store: SqlStore) -> None:
         assert uptime_of(node) == Uptime(node.scheduler.node, NOON + 3 * SECOND, NOON + 3 * SECOND, is_live=True)
 
 
+def test_trust_counts_from_before_the_time_was_asked_for(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = beating(store)
+    # The instant that is written down may be as old as the question.
+    monkeypatch.setattr(node.clock, "adjust", lambda _: node.clock.advance_to_next(5.0))
+    node.scheduler._heartbeat.enter()
+
+    node.clock.advance_to_next(8.9)
+    assert node.scheduler._gate.is_trusted
+    node.clock.advance_to_next(9.1)
+    assert not node.scheduler._gate.is_trusted
+
+
 def test_health_says_that_it_is_not_alive(store: SqlStore) -> None:
     node = Node(store).start()
     assert node.scheduler.health().problems == ()

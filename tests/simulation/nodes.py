@@ -29,6 +29,9 @@ from tests.simulation.world import SECOND, Actor, Process, World
 WAITING_RECHECK_SECONDS = 5.0
 """Instead of 30 s: a seed has not got the time to wait for the net."""
 
+BEATS = {"node_started", "node_seen"}
+"""What a heartbeat writes, after it has asked for the time."""
+
 
 @contextmanager
 def cooperative_engine(world: World, *, is_verbose: bool = False) -> Iterator[None]:
@@ -209,8 +212,12 @@ class NodeProcess(Process):
 
     def _before(self, verb: str, writes: bool) -> None:
         self.world._check(self.world._self())
-        if self.world.current is not None:
-            self.world.current.verb_began_at = self.world.now
+        actor = self.world.current
+        if actor is not None:
+            # A heartbeat begins with its question for the time: it writes down the answer.
+            if not (verb in BEATS and actor.verb == "time"):
+                actor.verb_began_at = self.world.now
+            actor.verb = verb
         self.faults.point(self, verb, "before", writes=writes)
 
     def _committed(self, verb: str, changes: list[Change]) -> None:

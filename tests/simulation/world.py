@@ -48,8 +48,9 @@ class Actor:
         self.joiners: list[Actor] = []
         self.request: Any = None
         """The request that it carries out, if it is one."""
+        self.verb = ""
         self.verb_began_at = 0
-        """When it last called the store."""
+        """What it last asked of the store, and when that began."""
 
 
 class World:
