@@ -200,7 +200,6 @@ MUTANTS = (
         "a deletion does not revoke the runs that were claimed before it",
         (Edit("engine.editor", "Editor._forget", "self._gate.revoke(", "(lambda *_, **__: None)("),),
         shapes=(CLAIM,),
-        within=QUICK,
     ),
     Mutant(
         "pause without the gate",
