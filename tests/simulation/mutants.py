@@ -175,6 +175,7 @@ MUTANTS = (
         "only the home claims",
         "no other node takes a slot over when its home is dead",
         (Edit("engine.homes", "Homes.delay", "MAX_TAKE_OVER_SECONDS)", "9.0) * 1_000"),),
+        within=1_000,
     ),
     Mutant(
         "deaf to a pause elsewhere",
@@ -328,6 +329,7 @@ MUTANTS = (
         "an edit overwrites what a claim has written since it was read",
         (Edit("store.job_rows", "_REPLACE", ', jobs.c.version == bindparam("expected_version")', ""),),
         shapes=("edit_at_an_edit", CLAIM),
+        within=500,
     ),
     Mutant(
         "no one wakes what waits",
