@@ -85,6 +85,21 @@ MAX_CLAIM_BATCH = 200
 MAX_OUTCOME_BATCH = 500
 """Outcomes written in one transaction."""
 
+CLAIM_AHEAD_SECONDS = 0.05
+"""How long before its instant a slot is claimed, at the earliest: what a commit takes on a busy machine, with room to
+spare. For as long an edit on another node may have to wait, and what is claimed then is lost with a node that dies."""
+
+CLAIM_REST_SECONDS = 0.02
+"""How long the timer collects slots between two claims ahead, so that one transaction holds many; well below
+CLAIM_AHEAD_SECONDS, which has to cover this and the transaction."""
+
+PACE_SECONDS = 0.1
+MAX_READ_AHEAD = 500
+"""Runs claimed beyond the permits of a lane, at most; and the time within which as many must have come home."""
+
+GATHER_SECONDS = 0.004
+"""How long the recorder collects outcomes between two transactions."""
+
 MAX_WAITING_MANUAL_RUNS = 100
 """Manual runs that may wait for a thread while the pool is full; the next one is refused."""
 

@@ -9,7 +9,7 @@ import structlog
 
 from engine.call_ends import CallEnd, Died, GaveUp, Killed, Raised, Returned
 from engine.deadlines import Deadlines
-from engine.gate import Refusal, StartGate
+from engine.gate import GIVEN_UP, Refusal, StartGate
 from engine.limits import END_GRACE_SECONDS
 from engine.live_logs import LiveLogs
 from engine.live_runs import Ending, Handle, LiveRun, LiveRuns
@@ -69,7 +69,7 @@ class RunPath:
     def enter(self, assignment: Assignment) -> bool:
         """Ask, as the last thing before the call, whether it may happen; if not, the run has ended here."""
         refusal = self._gate.enter(assignment.run.id)
-        if refusal is not None:
+        if refusal is not None and refusal is not GIVEN_UP:
             self._deliver(not_started(assignment, refusal, at=self._clock.now()))
         return refusal is None
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from engine.agenda import Agenda
+from engine.ahead_claims import AheadClaims
 from engine.backfilling import Backfilling
 from engine.calendar_book import CalendarBook
 from engine.cancellation import Cancellation
@@ -31,7 +32,6 @@ from engine.nouns import Finished, Job, Run
 from engine.pausing import Pausing
 from engine.ports import Clock, Ids, Store
 from engine.preview.forecast import Forecast
-from engine.reading import existing_job
 from engine.recovery import catch_up, look_up_again, warn_of_misfits, warn_of_orphans
 from engine.requests import Capacity, Health, JobChange, JobDraft
 from engine.retention import HistoryLimits, Retention
@@ -69,6 +69,7 @@ class Scheduler:
         self._store = store
         self._clock = clock
         self._new_id = new_id
+        self._rhythm = rhythm
         self._gate = StartGate(clock=clock, trust_seconds=rhythm.trust_seconds)
         room = capacity or Capacity()
         self._agenda = Agenda(
@@ -76,7 +77,7 @@ class Scheduler:
             permits=room.permits,
             functions=functions,
             homes=Homes(me=self.node, functions=functions),
-            max_wait_seconds=rhythm.max_wait_seconds,
+            rhythm=rhythm,
             takes_hints=self.role.runs_jobs,
         )
         self._runner = Runner(
@@ -86,14 +87,12 @@ class Scheduler:
             gate=self._gate,
             functions=functions,
             finished=self._follow_up,
-            max_wait_seconds=rhythm.max_wait_seconds,
+            rhythm=rhythm,
             memory_limit_bytes=room.process_memory_bytes,
         )
         self.live_logs = self._runner.live_logs
         self._recorder = self._runner.recorder
-        self._editor = Editor(
-            store=store, clock=clock, agenda=self._agenda, gate=self._gate, node=self.node, new_id=new_id
-        )
+        self._editor = self._new_editor()
         self.cancellation = Cancellation(
             store=store, clock=clock, agenda=self._agenda, gate=self._gate, live_runs=self._runner.live_runs
         )
@@ -173,6 +172,7 @@ class Scheduler:
         self.begin_stop()
         log.info("scheduler stopping", node=str(self.node), running=len(self._gate), grace_seconds=grace_seconds)
         self._timer.join(TIMER_SECONDS_AT_STOP)
+        self._editor.take_back_claims()
         self._agenda.wait_until_idle(grace_seconds)
         left = self._runner.abandon_runs()
         self._runner.shut_down()
@@ -247,7 +247,7 @@ class Scheduler:
         """
         if self._agenda.is_stopped:
             raise NotScheduling
-        job = existing_job(self._store, job_id)
+        job = self._editor.settled(job_id)
         require_function(self.functions, job.function_name)
         pause = self.pausing.current
         if pause is not None and not is_forced:
@@ -265,6 +265,26 @@ class Scheduler:
     def health(self) -> Health:
         """How this node is; asks the database, so not for a tight loop."""
         return self._health_check.look()
+
+    def _new_editor(self) -> Editor:
+        ahead_claims = AheadClaims(
+            store=self._store,
+            clock=self._clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            withdraw=self._runner.withdraw,
+            end_unstarted=self._runner.end_unstarted,
+            ahead_seconds=self._rhythm.ahead_seconds,
+        )
+        return Editor(
+            store=self._store,
+            clock=self._clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            ahead_claims=ahead_claims,
+            node=self.node,
+            new_id=self._new_id,
+        )
 
     def _new_manual_runs(self) -> ManualRuns:
         return ManualRuns(
@@ -343,6 +363,7 @@ class Scheduler:
             functions=self.functions,
             node=self.node,
             new_id=self._new_id,
+            ahead_seconds=self._rhythm.ahead_seconds,
             start=self._runner.start,
             resume=self.pausing.resume_at_its_time,
             supersede=self.cancellation.supersede,

@@ -1,7 +1,7 @@
 """Jobs as rows: reading, writing, listing. Every function works inside the caller's transaction."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -103,6 +103,7 @@ _OVERDUE_VERSIONS = (
     .with_for_update()
 )
 _LISTED = select(jobs.c.exclude_calendars).where(jobs.c.id == bindparam("job_id"))
+_ANYTHING = select(jobs.c.version).limit(1)
 _SCHEDULED = select(func.count()).select_from(jobs).where(jobs.c.next_run_at.is_not(None))
 _PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.function_name)
 _INSERT = insert(jobs)
@@ -167,7 +168,8 @@ def page_of_due_hints(connection: Connection, until: datetime, after: DueHint | 
 
 def hints_of_pauses(connection: Connection, until: datetime, limit: int) -> list[DueHint]:
     """The first of the jobs whose pause ends up to the instant."""
-    return _hints(connection.execute(_PAUSES_ENDING, {"until": until, "limit": limit}))
+    hints = _hints(connection.execute(_PAUSES_ENDING, {"until": until, "limit": limit}))
+    return [replace(hint, is_exact=True) for hint in hints]
 
 
 def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
@@ -182,6 +184,11 @@ def count_scheduled(connection: Connection) -> int:
 
 def count_jobs_per_function(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(_PER_FUNCTION).all())
+
+
+def read_anything(connection: Connection) -> None:
+    """To see whether the database answers."""
+    connection.execute(_ANYTHING).all()
 
 
 def newly_listed_calendars(connection: Connection, job: Job) -> list[str]:

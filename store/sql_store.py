@@ -5,13 +5,12 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select
-
 from engine.backfills import Backfill, BackfillEnding, BackfillProgress
 from engine.calendars import Calendar
 from engine.nodes import Claimant, Load, NodeRecord
 from engine.nouns import (
     Advance,
+    Assignment,
     CallOver,
     Dropping,
     DueHint,
@@ -36,12 +35,12 @@ from store import (
     outcomes,
     pause_rows,
     run_rows,
+    taking_back,
     waiting_runs,
 )
 from store.changes import ChangeWatch
 from store.database_clock import read_clock
 from store.locks import DatabaseLock
-from store.tables import jobs
 from store.transactions import Transactions
 from store.views import Views
 
@@ -50,8 +49,6 @@ HINTS_PER_READ = 5_000
 
 BACKFILLS_PER_READ = 100
 """Backfills whose next runs are read in one transaction, with up to a thousand runs in each."""
-
-_ANYTHING = select(jobs.c.version).limit(1)
 
 
 class SqlStore:
@@ -192,6 +189,10 @@ class SqlStore:
     ) -> dict[UUID, Run | None]:
         with self._writing() as connection:
             return claims.advance_jobs(connection, advances, ended, by=by)
+
+    def take_back(self, claims_: Sequence[tuple[Assignment, int]]) -> set[UUID]:
+        with self._changing() as connection:
+            return taking_back.take_back_claims(connection, claims_)
 
     def add_manual_run(
         self, run: Run, *, ended: Collection[UUID] = (), by: Claimant | None = None, is_forced: bool = False
@@ -392,5 +393,5 @@ class SqlStore:
 
     def check(self) -> None:
         with self._reading() as connection:
-            connection.execute(_ANYTHING).all()
+            job_rows.read_anything(connection)
         self._lock.check()
