@@ -205,7 +205,7 @@ class Agenda:
             return True
 
     def give_back(self, lane: Lane, permits: int = 1, *, short_runs: int = 0) -> None:
-        """Return permits, each exactly once (law 7); so many of them of runs that took no longer than PACE_SECONDS."""
+        """Return permits, each exactly once (law 7); `short_runs` are of runs within SHORT_RUN_SECONDS."""
         with self.condition:
             self._return(lane, permits, short_runs=short_runs)
 

@@ -10,7 +10,7 @@ import structlog
 from engine.agenda import Agenda
 from engine.gate import Refusal, StartGate
 from engine.lanes.lanes import Lanes
-from engine.limits import PACE_SECONDS
+from engine.limits import SHORT_RUN_SECONDS
 from engine.live_logs import LiveLogs
 from engine.live_runs import LiveRuns
 from engine.nouns import Assignment, CallOver, Finished, Outcome, Run, RunState
@@ -141,7 +141,7 @@ class Runner:
             lane = self._lane_of_returned_permit(item)
             if lane is not None:
                 homecoming[lane] += 1
-                short_runs[lane] += isinstance(item, Outcome) and (item.duration_ms or inf) <= PACE_SECONDS * 1_000
+                short_runs[lane] += isinstance(item, Outcome) and (item.duration_ms or inf) <= SHORT_RUN_SECONDS * 1_000
         for lane, permits in homecoming.items():
             self._agenda.give_back(lane, permits, short_runs=short_runs[lane])
 

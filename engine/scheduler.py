@@ -20,6 +20,7 @@ from engine.gate import StartGate
 from engine.health import HealthCheck
 from engine.heartbeat import Heartbeat
 from engine.homes import Homes
+from engine.ids import ids_of_runs
 from engine.limits import (
     HEARTBEAT_SECONDS_AT_STOP,
     RECORDING_SECONDS_AT_STOP,
@@ -69,6 +70,7 @@ class Scheduler:
         self._store = store
         self._clock = clock
         self._new_id = new_id
+        self._new_run_id = ids_of_runs(clock, new_id)
         self._rhythm = rhythm
         self._gate = StartGate(clock=clock, trust_seconds=rhythm.trust_seconds)
         room = capacity or Capacity()
@@ -129,7 +131,7 @@ class Scheduler:
         # Where others are that run jobs, nothing came due while nobody was there.
         was_alone = not any(record.presence.role.runs_jobs for record in others)
         is_downtime = self.role.runs_jobs and was_alone and self.pausing.current is None
-        caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id) if is_downtime else 0
+        caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_run_id) if is_downtime else 0
         orphaned = warn_of_orphans(self._store, self.functions)
         misfits = warn_of_misfits(self._store, self.functions)
         scheduled_jobs = self._store.scheduled_jobs()
@@ -283,7 +285,7 @@ class Scheduler:
             gate=self._gate,
             ahead_claims=ahead_claims,
             node=self.node,
-            new_id=self._new_id,
+            new_id=self._new_run_id,
         )
 
     def _new_manual_runs(self) -> ManualRuns:
@@ -294,7 +296,7 @@ class Scheduler:
             gate=self._gate,
             runner=self._runner,
             node=self.node,
-            new_id=self._new_id,
+            new_id=self._new_run_id,
             runs_jobs=self.role.runs_jobs,
         )
 
@@ -307,7 +309,7 @@ class Scheduler:
             pausing=self.pausing,
             functions=self.functions,
             node=self.node,
-            new_id=self._new_id,
+            new_id=self._new_run_id,
         )
 
     def _new_heartbeat(self, presence: Presence, rhythm: Rhythm) -> Heartbeat:
@@ -362,7 +364,7 @@ class Scheduler:
             clock=self._clock,
             functions=self.functions,
             node=self.node,
-            new_id=self._new_id,
+            new_id=self._new_run_id,
             ahead_seconds=self._rhythm.ahead_seconds,
             start=self._runner.start,
             resume=self.pausing.resume_at_its_time,
@@ -378,6 +380,7 @@ class Scheduler:
         return Load(running_runs=len(self._gate), permits=sum(self._agenda.permits.values()))
 
     def _go_by_nodes(self, live: list[NodeRecord]) -> None:
+        self._watcher.go_by_nodes(len(live))
         if self._agenda.move_homes(frozenset(record.id for record in live if record.presence.role.runs_jobs)):
             # What waited for the last runs of one that went has been told of to nobody but that one.
             self._watcher.recheck_soon()

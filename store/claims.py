@@ -12,6 +12,7 @@ from engine.errors import JobNotFound
 from engine.nodes import Claimant
 from engine.nouns import Advance, JobStatus, Run, RunState, Trigger
 from engine.reason_codes import ReasonCode, superseded_reason
+from store.batches import BatchUpdate, OneOf
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
 from store.node_rows import see_claimant
@@ -25,7 +26,7 @@ RULES = (jobs.c.overlap_policy, jobs.c.max_instances, jobs.c.concurrency_key, jo
 
 _MOVABLE = (
     select(jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at, jobs.c.run_count, jobs.c.max_runs, *RULES)
-    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)), IS_SCHEDULED)
+    .where(OneOf(jobs.c.id, "job_ids"), IS_SCHEDULED)
     # A job that another node is claiming is left to it. SQLite leaves this out: there the write lock is held already.
     .with_for_update(skip_locked=True)
 )
@@ -49,6 +50,12 @@ _MOVE = (
         last_scheduled_for=bindparam("new_last_scheduled_for"),
         run_count=bindparam("new_run_count"),
     )
+)
+_MOVE_BATCH = BatchUpdate(
+    jobs,
+    keys=[jobs.c.id, jobs.c.version],
+    sets=[jobs.c.status, jobs.c.next_run_at, jobs.c.last_run_at, jobs.c.last_scheduled_for, jobs.c.run_count],
+    also='version = "jobs".version + 1',
 )
 _LOCK = select(jobs.c.id, *RULES).where(jobs.c.id == bindparam("job_id")).with_for_update()
 _STARTED = update(jobs).where(jobs.c.id == bindparam("job_id")).values(last_run_at=bindparam("started_at"))
@@ -97,7 +104,7 @@ def _advance(
     if not moves:
         return {}
     recorded = {job_id: None if verdict is None else verdict.run for job_id, verdict in verdicts.items()}
-    connection.execute(_MOVE, [_move(advance, stored[advance.job_id], verdicts[advance.job_id]) for advance in moves])
+    _move_jobs(connection, [_move(advance, stored[advance.job_id], verdicts[advance.job_id]) for advance in moves])
     insert_runs(connection, [*recorded.values(), *(row for advance in moves for row in advance.rows)])
     return recorded
 
@@ -226,6 +233,13 @@ def _in_the_way(connection: Connection, run: Run, rules: Rules, ended: Collectio
         return None
     others = [*crowd.going, *crowd.retrying, *crowd.queued]
     return others[0] if others else holder_of_key(connection, rules.concurrency_key, ended)
+
+
+def _move_jobs(connection: Connection, moves: Sequence[dict[str, Any]]) -> None:
+    if connection.dialect.name == "sqlite":
+        _MOVE_BATCH.execute(connection, [tuple(move.values()) for move in moves])
+    else:
+        connection.execute(_MOVE, moves)
 
 
 def _move(advance: Advance, stored: AnyRow, verdict: Verdict | None) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from store import (
 )
 from store.changes import ChangeWatch
 from store.database_clock import read_clock
+from store.job_batches import find_jobs
 from store.locks import DatabaseLock
 from store.transactions import Transactions
 from store.views import Views
@@ -94,7 +95,7 @@ class SqlStore:
 
     def jobs_by_id(self, job_ids: Collection[UUID]) -> list[Job]:
         with self._reading() as connection:
-            return job_rows.find_jobs(connection, job_ids)
+            return find_jobs(connection, job_ids)
 
     def replace_job(
         self,

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
 
-from engine.limits import CLAIM_AHEAD_SECONDS
+from engine.limits import CLAIM_AHEAD_SECONDS, SHORT_CALL_SECONDS
 from engine.nouns import Assignment
 from engine.ports import Clock
 
@@ -21,6 +21,9 @@ class StartLine:
     One of them, no more, waits for the first run's instant, and then takes that run itself: no other thread has to be
     woken between the instant and the call. Before it does, it sends another one to wait for the next (leader and
     followers, as in java.util.concurrent.DelayQueue). A thread that finds nothing to wait for goes back to the pool.
+
+    While a thread is in a call that has been short until now, the next such run is left to it for SHORT_CALL_SECONDS:
+    threads that each make a short call in turn would only take the interpreter from each other.
     """
 
     def __init__(self, *, clock: Clock, threads: int, name: str, run: Callable[[Assignment], None]) -> None:
@@ -33,6 +36,8 @@ class StartLine:
         self._line: list[Entry] = []
         self._numbers = count()
         self._takers = 0
+        self._in_short_calls: set[int] = set()
+        self._short_functions: dict[str, bool] = {}
         self._watched_until: float | None = None
         self._is_stopped = False
 
@@ -79,30 +84,43 @@ class StartLine:
 
     def _take_turns(self) -> None:
         while (assignment := self._take()) is not None:
+            began = self._clock.monotonic()
             self._run(assignment)
+            is_short = self._clock.monotonic() - began <= SHORT_CALL_SECONDS
+            self._short_functions[assignment.run.function_name] = is_short
 
     def _take(self) -> Assignment | None:
         """Wait for the first run's instant, unless somebody does already; None if this thread is not needed."""
         with self._condition:
+            self._in_short_calls.discard(threading.get_ident())
             assignment = self._take_first()
-            self._takers -= assignment is None
+            if assignment is None:
+                self._takers -= 1
+            elif self._is_short(assignment):
+                self._in_short_calls.add(threading.get_ident())
             is_taker_wanted = self._wants_taker()
         if is_taker_wanted:
             self._send_follower()
         return assignment
 
     def _take_first(self) -> Assignment | None:
+        is_leader = False
         while self._line and not self._is_stopped:
-            starts_at = self._line[0][0]
+            starts_at, _, assignment = self._line[0]
             seconds = starts_at - self._clock.monotonic()
+            if is_leader and self._in_short_calls and self._is_short(assignment):
+                seconds += SHORT_CALL_SECONDS
             if seconds <= 0:
                 return heapq.heappop(self._line)[2]
             if self._watched_until is not None:
                 return None
-            self._watched_until = starts_at
+            self._watched_until, is_leader = starts_at, True
             self._clock.wait(self._condition, seconds)
             self._watched_until = None
         return None
+
+    def _is_short(self, assignment: Assignment) -> bool:
+        return self._short_functions.get(assignment.run.function_name, False)
 
     def _send_follower(self) -> None:
         # No thread to be had, or the pool is shut: this one comes back after its run and looks itself.

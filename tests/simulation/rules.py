@@ -22,7 +22,7 @@ SMALL_TROUBLE = 5 * SECOND // 2
 """How long after the end of a trouble slots may be late: until a node that hangs is taken for dead, and backoffs are
 over; or until the next node takes over."""
 
-PACE = SECOND // 2
+PACE = SECOND * 3 // 2
 """Within this time runs must have come home for as many to be claimed beyond the threads; more than it takes."""
 
 SHORT_RUN_MS = 100
