@@ -95,7 +95,7 @@ CLAIM_AHEAD_SECONDS, which has to cover this and the transaction."""
 
 SHORT_RUN_SECONDS = 0.1
 PACE_SECONDS = 0.5
-MAX_READ_AHEAD = 500
+MAX_READ_AHEAD = 2_000
 """Runs claimed beyond the permits of a lane, at most; the time within which as many must have come home, and how long
 each of those may have taken."""
 
@@ -103,7 +103,7 @@ SHORT_CALL_SECONDS = 0.002
 """A function whose last call took no longer is expected back as soon: another thread waits so long before it takes the
 next run of such a function."""
 
-GATHER_SECONDS = 0.004
+GATHER_SECONDS = 0.02
 """How long the recorder collects outcomes between two transactions."""
 
 MAX_WAITING_MANUAL_RUNS = 100
