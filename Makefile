@@ -9,11 +9,14 @@ PYTEST_ARGS =
 SEEDS = 20000
 PROCESSES = 2
 CHAOS_ARGS =
+BENCH_ARGS =
 
 MINORS = 11 12 13
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet --quiet
 RUNTIME = $(VENV)/.runtime-installed
 DEVELOPMENT = $(VENV)/.development-installed
+BENCHMARK_VENV = .venv-bench
+BENCHMARK_TOOLS = $(BENCHMARK_VENV)/.installed
 
 # Exits 0 if the Python that runs it can make an environment; otherwise says why not.
 SUITS = import sys; \
@@ -79,8 +82,8 @@ types: $(DEVELOPMENT) ## Check types, strictly
 
 check: lint types test ## All that must pass before a change is done
 
-bench: $(DEVELOPMENT) ## Run the benchmarks
-	@$(VENV)/bin/python -m benchmarks
+bench: $(DEVELOPMENT) $(BENCHMARK_TOOLS) ## Measure beside other schedulers, into benchmarks/results/ (BENCH_ARGS=--quick)
+	@$(VENV)/bin/python -m benchmarks $(BENCH_ARGS)
 
 bench-hostile: $(DEVELOPMENT) ## Measure what hostile functions cost other jobs (five minutes)
 	@$(VENV)/bin/python -m benchmarks.hostile_functions
@@ -96,7 +99,7 @@ chaos: $(DEVELOPMENT) ## Kill, freeze and starve real processes by the hundred (
 	@$(VENV)/bin/python -m tests.chaos $(CHAOS_ARGS)
 
 clean: ## Remove environments, caches and builds (never a database or .env)
-	rm -rf .venv .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-3.* .venv-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is touched last, so that an interrupted installation is done again.
@@ -115,3 +118,10 @@ $(DEVELOPMENT): $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing into $(VENV), with the tools for development (the first time takes about a minute)"
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(RUNTIME) $@
+
+# Others' schedulers, kept out of the environment that the service is tested in.
+$(BENCHMARK_TOOLS): benchmarks/requirements.txt | $(VENV)/.made
+	@echo "Installing other schedulers into $(BENCHMARK_VENV)"
+	@$(VENV)/bin/python -m venv --clear $(BENCHMARK_VENV)
+	@$(BENCHMARK_VENV)/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r benchmarks/requirements.txt
+	@touch $@

@@ -1,9 +1,16 @@
-"""`python -m benchmarks`: every measurement but the hostile functions, which take five minutes, one after the other."""
+"""`python -m benchmarks`: those that are published beside others' figures, into benchmarks/results/."""
 
-from benchmarks import cron_cost, dispatch_latency, downtime, service_figures
+from benchmarks import burst, dispatch_latency
+from benchmarks.options import read_options
+from benchmarks.results import write_results
+
+
+def main() -> None:
+    """Measure, print and write."""
+    options = read_options()
+    rows = {"dispatch_latency": dispatch_latency.measure_all(options), "burst": burst.measure_all(options)}
+    print(f"\nwritten: {write_results(options.output, rows).name}")
+
 
 if __name__ == "__main__":
-    service_figures.main()
-    dispatch_latency.main()
-    downtime.main()
-    cron_cost.main()
+    main()

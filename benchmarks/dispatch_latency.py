@@ -1,63 +1,56 @@
-"""How late slots start: lateness of every run, as the service records it."""
+"""How late slots start at a steady rate: instants noted by the function itself, everybody in the same run."""
 
-import sqlite3
-import statistics
-import time
 from pathlib import Path
 
-from benchmarks.service_process import new_folder, service
+from benchmarks.figures import curve_of, medians, summary_of
+from benchmarks.options import Options, read_options
+from benchmarks.plan import Plan, steady
+from benchmarks.rounds import Row, checks_of, observations, told_of_checks
+from benchmarks.tables import number, print_table
 
-RATES = (100, 500, 1000)
-SECONDS = 10
-FUNCTION = '''
-from registry import register_job
-
-
-@register_job("nothing")
-def nothing(job_id):
-    """Do nothing."""
-'''
+WARM_UP_SECONDS = 2.0
+"""The first slots are counted but not timed: pools and caches fill."""
+HEADER = ("contender", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms", "max ms", "MiB", "checked")
+SHOWN = ("p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms")
 
 
-def main() -> None:
-    """Measure and print."""
-    for rate in RATES:
-        print_lateness(rate)
+def measure_all(options: Options) -> list[Row]:
+    """A row for each rate and contender."""
+    rows = []
+    for rate in options.rates:
+        rows_of_rate = _measure_rate(rate, options)
+        print_table(f"dispatch_latency: {rate:,} slots a second", HEADER, [cells_of(row) for row in rows_of_rate])
+        rows += rows_of_rate
+    return rows
 
 
-def print_lateness(rate: int) -> None:
-    """One job a slot: each runs once a second, at a phase of its own."""
-    with new_folder() as folder:
-        (folder / "bench_jobs.py").write_text(FUNCTION)
-        with service(folder, JOB_MODULES="bench_jobs") as running:
-            for number in range(rate):
-                running.post("/jobs", {"name": f"{number}", "function_name": "nothing", "interval_seconds": 1})
-                time.sleep(1 / rate / 4)
-            time.sleep(SECONDS)
-        lateness = recorded_lateness(folder / "scheduler.db", last_seconds=SECONDS - 2)
-    quantiles = statistics.quantiles(lateness, n=100)
-    print(
-        f"lateness at {rate} slots/s: p50 {quantiles[49]:.2f} ms, p99 {quantiles[98]:.2f} ms, "
-        f"max {max(lateness):.1f} ms over {len(lateness)} runs"
-    )
+def cells_of(row: Row) -> list[str]:
+    return [row["label"], *(number(row.get(name)) for name in SHOWN), number(row["peak_mib"], 0), told_of_checks(row)]
 
 
-def recorded_lateness(path: Path, *, last_seconds: int) -> list[float]:
-    """The lateness of the last runs, once every slot is seen to have exactly one row."""
-    with sqlite3.connect(path) as database:
-        assert database.execute("SELECT count(*) FROM runs WHERE state != 'succeeded'").fetchone() == (0,)
-        per_job = database.execute(
-            "SELECT count(*), count(DISTINCT scheduled_for), "
-            "round((julianday(max(scheduled_for)) - julianday(min(scheduled_for))) * 86400) FROM runs GROUP BY job_id"
-        ).fetchall()
-        assert all(rows == slots == span + 1 for rows, slots, span in per_job), per_job
-        rows = database.execute(
-            "SELECT lateness_ms FROM runs WHERE scheduled_for > "
-            "(SELECT datetime(max(scheduled_for), ?) FROM runs) ORDER BY scheduled_for",
-            (f"-{last_seconds} seconds",),
-        ).fetchall()
-    return [lateness for (lateness,) in rows]
+def _measure_rate(rate: int, options: Options) -> list[Row]:
+    def plan_in(folder: Path) -> Plan:
+        # Time to make the jobs known, and for the service to start: 4 s, and 1 s for each 2,500 jobs.
+        return steady(rate, str(folder), span_seconds=WARM_UP_SECONDS + options.seconds, lead_seconds=6 + rate / 2_500)
+
+    seen = observations(list(options.contenders), options.repeats, plan_in)
+    rows = []
+    for contender in options.contenders:
+        if observed := seen.get(contender.name):
+            late = [
+                observation.verdict.late_ms(observation.first_at + WARM_UP_SECONDS, float("inf"))
+                for observation in observed
+            ]
+            figures = medians([summary_of(repeat) for repeat in late])
+            curve = curve_of([each for repeat in late for each in repeat])
+            rows.append(
+                {"contender": contender.name, "label": contender.label, "rate": rate, "repeats": len(observed)}
+                | figures
+                | checks_of(observed)
+                | {"curve": curve}
+            )
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    measure_all(read_options())

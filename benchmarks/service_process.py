@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+COMMAND = (sys.executable, "-m", "uvicorn", "app.main:app", "--no-access-log")
 
 
 class ServiceProcess:
     """A running service; `seconds_to_ready` is from spawning it to its first good `/readyz`."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, processes: int = 1, /, **environment: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(self.port), "--no-access-log"],
+            [*COMMAND, "--port", str(self.port), *(["--workers", str(processes)] if processes > 1 else [])],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "LOG_LEVEL": "WARNING"} | environment,
             stdout=(folder / "service.log").open("a"),
@@ -52,6 +53,11 @@ class ServiceProcess:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
+    def peak_mib(self) -> float:
+        """The largest resident set that it ever had, all its processes together, in MiB."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return sum(_peak_mib(process_id) for process_id in (self.process.pid, *map(int, children)))
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(60)
@@ -64,9 +70,9 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(folder: Path, **environment: str) -> Iterator[ServiceProcess]:
+def service(folder: Path, processes: int = 1, /, **environment: str) -> Iterator[ServiceProcess]:
     """A service in `folder`, stopped at the end."""
-    process = ServiceProcess(folder, **environment)
+    process = ServiceProcess(folder, processes, **environment)
     try:
         yield process
     finally:
@@ -78,6 +84,11 @@ def new_folder() -> Iterator[Path]:
     """A temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
+
+
+def _peak_mib(process_id: int) -> float:
+    status = Path(f"/proc/{process_id}/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def _free_port() -> int:
