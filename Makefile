@@ -41,7 +41,7 @@ FIND_PYTHON = \
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all pythons lint types check bench bench-hostile simulate slow chaos clean
+.PHONY: help setup run test test-all pythons lint types check bench bench-publish bench-hostile simulate slow chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -84,6 +84,10 @@ check: lint types test ## All that must pass before a change is done
 
 bench: $(DEVELOPMENT) $(BENCHMARK_TOOLS) ## Measure beside other schedulers, into benchmarks/results/ (BENCH_ARGS=--quick)
 	@$(VENV)/bin/python -m benchmarks $(BENCH_ARGS)
+	@$(BENCHMARK_VENV)/bin/python -m benchmarks.picture benchmarks/results
+
+bench-publish: ## Put the figures of the last `make bench` into the README
+	@$(VENV)/bin/python -m benchmarks.report
 
 bench-hostile: $(DEVELOPMENT) ## Measure what hostile functions cost other jobs (five minutes)
 	@$(VENV)/bin/python -m benchmarks.hostile_functions

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from benchmarks.contenders.catalogue import Contender
-from benchmarks.figures import medians
+from benchmarks.figures import Row, medians
 from benchmarks.measurement import Observation
 from benchmarks.options import Options, read_options
 from benchmarks.plan import Plan, burst
-from benchmarks.rounds import Row, checks_of, observations, told_of_checks
+from benchmarks.rounds import checks_of, observations, told_of_checks
 from benchmarks.tables import number, print_table
 
 SPAN_SECONDS = 60.0

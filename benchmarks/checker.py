@@ -13,19 +13,23 @@ EARLY_SECONDS = 0.0005
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of the slots of a plan. `lateness` has slot, lateness (both in seconds) and number of each start."""
+    """What became of the slots of a plan; those `skipped` have a row that says why.
+
+    `lateness` has slot and lateness, both in seconds, and the job's number of each start.
+    """
 
     slots: int
     started: int
     doubled: int
     early: int
+    skipped: int
     unrecorded: int
     lateness: list[tuple[float, float, int]]
 
     @property
     def is_complete(self) -> bool:
         """Each slot once, and a row for each where there are rows."""
-        return self.started == self.slots and not (self.doubled or self.early or self.unrecorded)
+        return self.started == self.slots and not (self.doubled or self.early or self.skipped or self.unrecorded)
 
     def late_ms(self, after: float, before: float) -> list[float]:
         """Of the slots in a span of time, in seconds since 1970."""
@@ -52,8 +56,10 @@ def judge(plan: Plan, first_at: float, notes: Iterable[tuple[float, int]], runs:
         doubled += max(0, sum(instant < end for instant in called) - len(due))
         lateness += [(slot, instant - slot, number) for slot, instant in zip(due, called, strict=False)]
     early = sum(late < -EARLY_SECONDS for _, late, _ in lateness)
-    unrecorded = 0 if runs is None else _unrecorded(plan.jobs if plan.bystanders else slots, runs)
-    return Verdict(slots, started, doubled, early, unrecorded, lateness)
+    on_record = plan.jobs if plan.bystanders else slots
+    skipped = 0 if runs is None else sum(runs.values()) - runs.get("succeeded", 0)
+    unrecorded = 0 if runs is None else max(0, on_record - sum(runs.values()))
+    return Verdict(slots, started, doubled, early, skipped, unrecorded, lateness)
 
 
 def slots_of(plan: Plan, number: int, first_at: float, end: float) -> list[float]:
@@ -65,9 +71,3 @@ def slots_of(plan: Plan, number: int, first_at: float, end: float) -> list[float
 def _ends_of_bystanders(plan: Plan, first_at: float, calls: dict[int, list[float]]) -> float:
     """With its last call a burst is over, and its contender is stopped at any time after."""
     return max((instant for number in range(plan.jobs) for instant in calls[number]), default=first_at)
-
-
-def _unrecorded(slots: int, runs: dict[str, int]) -> int:
-    """Slots without a row that says succeeded, and rows that say something else."""
-    succeeded = runs.get("succeeded", 0)
-    return abs(slots - succeeded) + sum(runs.values()) - succeeded

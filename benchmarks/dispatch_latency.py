@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from benchmarks.figures import curve_of, medians, summary_of
+from benchmarks.figures import Row, curve_of, medians, summary_of
 from benchmarks.options import Options, read_options
 from benchmarks.plan import Plan, steady
-from benchmarks.rounds import Row, checks_of, observations, told_of_checks
+from benchmarks.rounds import checks_of, observations, told_of_checks
 from benchmarks.tables import number, print_table
 
 WARM_UP_SECONDS = 2.0

@@ -2,6 +2,10 @@
 
 import statistics
 from collections.abc import Sequence
+from typing import Any
+
+Row = dict[str, Any]
+"""What one contender did in one measurement, as it goes into the JSON."""
 
 CURVE_SHARES = [0.001, *(share / 100 for share in range(1, 100)), 0.995, 0.999, 0.9995, 0.9999, 1.0]
 """Shares of slots for which the curve of a contender has a point."""

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Row
 from benchmarks.machine import describe_machine
-from benchmarks.rounds import Row
 
 FILE = "results.json"
 

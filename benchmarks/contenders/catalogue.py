@@ -41,6 +41,10 @@ CONTENDERS = [
     Contender("floor", "floor", "bare floor, nothing stored"),
     Contender("service", "service", "this service, SQLite", store="sqlite"),
     Contender("service-4", "service", "this service, SQLite, 4 processes", store="sqlite", processes=4),
+    Contender("service-postgresql", "service", "this service, PostgreSQL", store="postgresql"),
+    Contender(
+        "service-postgresql-4", "service", "this service, PostgreSQL, 4 processes", store="postgresql", processes=4
+    ),
     Contender("apscheduler3-memory", "apscheduler3", "APScheduler 3, in memory", is_foreign=True),
     Contender("apscheduler3-sqlite", "apscheduler3", "APScheduler 3, SQLite", store="sqlite", is_foreign=True),
 ]

@@ -58,8 +58,8 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server() -> Iterator[PostgresServer | None]:
-    """A server in a folder of its own; None where there are no binaries."""
+def running_server(**settings: str) -> Iterator[PostgresServer | None]:
+    """A server in a folder of its own, quick and forgetful but for `settings`; None where there are no binaries."""
     # Not pytest's folder: another user could not enter that.
     with tempfile.TemporaryDirectory(prefix="scheduler-pg-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
@@ -72,7 +72,7 @@ def running_server() -> Iterator[PostgresServer | None]:
         run_program(
             binaries / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync", **identity
         )
-        with _started(binaries, data, folder, identity) as server:
+        with _started(binaries, data, folder, identity, _SETTINGS | settings) as server:
             yield server
 
 
@@ -109,9 +109,11 @@ def unprivileged_user(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _started(binaries: Path, data: Path, folder: Path, identity: dict[str, Any]) -> Iterator[PostgresServer]:
-    settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-    server_command = [str(binaries / "postgres"), "-D", str(data), "-k", str(folder), *settings]
+def _started(
+    binaries: Path, data: Path, folder: Path, identity: dict[str, Any], settings: dict[str, str]
+) -> Iterator[PostgresServer]:
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    server_command = [str(binaries / "postgres"), "-D", str(data), "-k", str(folder), *options]
     command = ["sh", "-c", _UNTIL_PIPE_CLOSES, "sh", *server_command]
     with (folder / "server.log").open("wb") as log:
         shell = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=log, cwd="/", **identity)
