@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from benchmarks.contenders.catalogue import Contender
 from benchmarks.figures import Row, medians
 from benchmarks.measurement import Observation
 from benchmarks.options import Options, read_options
@@ -12,7 +11,6 @@ from benchmarks.tables import number, print_table
 
 SPAN_SECONDS = 60.0
 """Who has not drained a burst by then is saturated."""
-MOST_FOR_SQL_STORES = 10_000
 HEADER = ("contender", "started/s", "recorded/s", "drained s", "others' max ms", "MiB", "checked")
 
 
@@ -32,16 +30,11 @@ def cells_of(row: Row) -> list[str]:
     return [row["label"], *shown, told_of_checks(row)]
 
 
-def takes_part(contender: Contender, size: int) -> bool:
-    """Others' SQL stores start less than 1,000 a second: minutes, to say again what 10,000 said."""
-    return size <= MOST_FOR_SQL_STORES or not contender.is_foreign or contender.store == "memory"
-
-
 def _measure_size(size: int, options: Options) -> list[Row]:
     def plan_in(folder: Path) -> Plan:
         return burst(size, str(folder), span_seconds=SPAN_SECONDS, lead_seconds=6 + size / 10_000)
 
-    contenders = [contender for contender in options.contenders if takes_part(contender, size)]
+    contenders = [contender for contender in options.contenders if size <= contender.most_jobs]
     seen = observations(contenders, options.repeats, plan_in)
     return [
         {"contender": contender.name, "label": contender.label, "jobs": size, "repeats": len(observed)}

@@ -61,7 +61,10 @@ def is_all_recorded(database: Engine, due_at: str) -> bool:
 
 
 def count_runs(database: Engine, before: str) -> dict[str, int]:
-    """Slots of runs before an instant, by state."""
-    query = text("SELECT state, sum(slot_count) FROM runs WHERE scheduled_for < :before GROUP BY state")
+    """Slots of runs before an instant, by state; not those asked for by hand."""
+    query = text(
+        "SELECT state, sum(slot_count) FROM runs "
+        "WHERE scheduled_for < :before AND \"trigger\" = 'schedule' GROUP BY state"
+    )
     with database.connect() as connection:
         return {str(state): int(slots) for state, slots in connection.execute(query, {"before": before})}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from benchmarks.figures import Row, curve_of, medians, summary_of
+from benchmarks.measurement import Observation
 from benchmarks.options import Options, read_options
 from benchmarks.plan import Plan, steady
 from benchmarks.rounds import checks_of, observations, told_of_checks
@@ -33,23 +34,21 @@ def _measure_rate(rate: int, options: Options) -> list[Row]:
         # Time to make the jobs known, and for the service to start: 4 s, and 1 s for each 2,500 jobs.
         return steady(rate, str(folder), span_seconds=WARM_UP_SECONDS + options.seconds, lead_seconds=6 + rate / 2_500)
 
-    seen = observations(list(options.contenders), options.repeats, plan_in)
-    rows = []
-    for contender in options.contenders:
-        if observed := seen.get(contender.name):
-            late = [
-                observation.verdict.late_ms(observation.first_at + WARM_UP_SECONDS, float("inf"))
-                for observation in observed
-            ]
-            figures = medians([summary_of(repeat) for repeat in late])
-            curve = curve_of([each for repeat in late for each in repeat])
-            rows.append(
-                {"contender": contender.name, "label": contender.label, "rate": rate, "repeats": len(observed)}
-                | figures
-                | checks_of(observed)
-                | {"curve": curve}
-            )
-    return rows
+    contenders = [contender for contender in options.contenders if rate <= contender.most_jobs]
+    seen = observations(contenders, options.repeats, plan_in)
+    return [
+        {"contender": contender.name, "label": contender.label, "rate": rate} | figures_of(observed)
+        for contender in contenders
+        if (observed := seen.get(contender.name))
+    ]
+
+
+def figures_of(observed: list[Observation]) -> Row:
+    """Medians of the repeats' quantiles, the checks, and the curve of all repeats together."""
+    late = [seen.verdict.late_ms(seen.first_at + WARM_UP_SECONDS, float("inf")) for seen in observed]
+    figures = medians([summary_of(repeat) for repeat in late])
+    curve = curve_of([each for repeat in late for each in repeat])
+    return {"repeats": len(observed)} | figures | checks_of(observed) | {"curve": curve}
 
 
 if __name__ == "__main__":

@@ -80,9 +80,16 @@ def _wait_for_the_end(plan: Plan, first_at: float) -> None:
         time.sleep(max(0.0, first_at + plan.span_seconds + AFTER_SECONDS - time.time()))
         return
     time.sleep(max(0.0, first_at - time.time()))
-    folder = Path(plan.folder)
     while time.time() < first_at + plan.span_seconds:
         time.sleep(LOOK_SECONDS)
-        if sum(number < plan.jobs for _, number in read_notes(folder)) >= plan.jobs:
-            time.sleep(AFTER_SECONDS)
+        if _is_drained(plan, first_at):
             return
+
+
+def _is_drained(plan: Plan, first_at: float) -> bool:
+    """Whether all jobs were called, and the bystanders that came due meanwhile."""
+    notes = list(read_notes(Path(plan.folder)))
+    if sum(number < plan.jobs for _, number in notes) < plan.jobs:
+        return False
+    verdict = judge(plan, first_at, notes, None)
+    return verdict.started == verdict.slots

@@ -11,12 +11,13 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Options:
-    """`rates` in slots a second, `sizes` in jobs; without contenders, each measurement takes its own."""
+    """`rates` in slots a second, `sizes` and `many` in jobs; without contenders, each measurement takes its own."""
 
     contenders: tuple[Contender, ...]
     repeats: int
     rates: tuple[int, ...]
     sizes: tuple[int, ...]
+    many: tuple[int, ...]
     seconds: float
     output: Path
 
@@ -28,7 +29,8 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--repeats", type=int, help="how often each is measured; the tables have medians (5)")
     parser.add_argument("--rates", help="slots a second with commas (10,100,1000,5000)")
     parser.add_argument("--sizes", help="jobs of a burst with commas (1000,10000,100000)")
-    parser.add_argument("--seconds", type=float, help="how long each rate is measured, after 2 s of warming up (10)")
+    parser.add_argument("--many", help="jobs of which none is due, with commas (10000,100000,1000000)")
+    parser.add_argument("--seconds", type=float, help="how long each rate is measured, after 2 s of warming up (5)")
     parser.add_argument("--quick", action="store_true", help="one repeat of few and small: about three minutes")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the JSON and the picture")
     given = parser.parse_args(arguments)
@@ -40,7 +42,8 @@ def read_options(arguments: list[str] | None = None) -> Options:
         repeats=given.repeats or (1 if given.quick else 5),
         rates=_whole_numbers(given.rates or ("100,1000" if given.quick else "10,100,1000,5000")),
         sizes=_whole_numbers(given.sizes or ("1000,10000" if given.quick else "1000,10000,100000")),
-        seconds=given.seconds or (4 if given.quick else 10),
+        many=_whole_numbers(given.many or ("10000" if given.quick else "10000,100000,1000000")),
+        seconds=given.seconds or (3 if given.quick else 5),
         output=given.output,
     )
 

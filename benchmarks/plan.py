@@ -27,6 +27,8 @@ class Plan:
     store: str = "memory"
     database_url: str = ""
     processes: int = 1
+    companion: str = ""
+    """A function of the service that one run of computes with, from before the first slot to after the last."""
 
     @property
     def numbers(self) -> range:
@@ -56,7 +58,7 @@ class Plan:
         return cls(**json.loads(os.environ[PLAN_VARIABLE]))
 
 
-def steady(rate: int, folder: str, *, span_seconds: float, lead_seconds: float) -> Plan:
+def steady(rate: int, folder: str, *, span_seconds: float, lead_seconds: float, companion: str = "") -> Plan:
     """So many slots a second, evenly spread: each job runs once a second."""
     return Plan(
         folder=folder,
@@ -65,6 +67,7 @@ def steady(rate: int, folder: str, *, span_seconds: float, lead_seconds: float) 
         spread_seconds=1.0,
         span_seconds=span_seconds,
         lead_seconds=lead_seconds,
+        companion=companion,
     )
 
 

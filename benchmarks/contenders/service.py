@@ -12,7 +12,7 @@ from sqlalchemy import Engine, create_engine
 from benchmarks.contenders.child import first_slot_after, say, wait_until_told
 from benchmarks.database import count_runs, is_all_recorded, multiply_jobs
 from benchmarks.plan import RUN_NEVER_AGAIN, Plan
-from benchmarks.service_process import service
+from benchmarks.service_process import ServiceProcess, service
 
 FUNCTION = {"name": "recorded", "function_name": "record", "interval_seconds": RUN_NEVER_AGAIN}
 SETTINGS = {"JOB_MODULES": "benchmarks.contenders.service_jobs", "LOG_LEVEL": "INFO"}
@@ -32,6 +32,8 @@ def main(plan: Plan) -> None:
     multiply_jobs(database, [(plan.interval_of(n), instant_text(first_at + plan.phase_of(n))) for n in plan.numbers])
     with service(folder, plan.processes, **settings) as running:
         assert time.time() < first_at - 1, "the service was ready too late: give it more lead_seconds"
+        if plan.companion:
+            start_companion(running, plan.companion, first_at + plan.span_seconds)
         say(first_at=first_at)
         recorded_at = wait_until_recorded(database, first_at, plan.span_seconds) if plan.bystanders else None
         wait_until_told()
@@ -40,6 +42,11 @@ def main(plan: Plan) -> None:
     counted_until = first_at + (0.001 if plan.bystanders else plan.span_seconds)
     runs = count_runs(database, instant_text(counted_until))
     say(peak_mib=memory, recorded_at=recorded_at, runs=runs)
+
+
+def start_companion(running: ServiceProcess, function_name: str, until: float) -> None:
+    job = running.post("/jobs", FUNCTION | {"function_name": function_name, "job_metadata": {"until": until}})
+    running.post(f"/jobs/{job['id']}/run", {})
 
 
 def instant_text(seconds: float) -> str:
