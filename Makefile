@@ -3,6 +3,7 @@
 # Only used when $(VENV) is made: `make clean` first to change the Python of an existing one.
 PYTHON =
 VENV = .venv
+BENCH_VENV = .venv-bench
 HOST = 127.0.0.1
 PORT = 8000
 PYTEST_ARGS =
@@ -79,8 +80,8 @@ types: $(DEVELOPMENT) ## Check types, strictly
 
 check: lint types test ## All that must pass before a change is done
 
-bench: $(DEVELOPMENT) ## Run the benchmarks
-	@$(VENV)/bin/python -m benchmarks
+bench: $(DEVELOPMENT) $(BENCH_VENV)/.installed ## Run the benchmarks (half an hour)
+	@$(VENV)/bin/python -m benchmarks --others $(abspath $(BENCH_VENV))/bin/python
 
 bench-hostile: $(DEVELOPMENT) ## Measure what hostile functions cost other jobs (five minutes)
 	@$(VENV)/bin/python -m benchmarks.hostile_functions
@@ -96,7 +97,7 @@ chaos: $(DEVELOPMENT) ## Kill, freeze and starve real processes by the hundred (
 	@$(VENV)/bin/python -m tests.chaos $(CHAOS_ARGS)
 
 clean: ## Remove environments, caches and builds (never a database or .env)
-	rm -rf .venv .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-bench .venv-3.* build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Each stamp is touched last, so that an interrupted installation is done again.
@@ -109,6 +110,12 @@ $(VENV)/.made:
 $(RUNTIME): $(VENV)/.made pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) (the first time takes about a minute)"
 	@$(PIP) install -c constraints.txt -e '.[psycopg2]'
+	@touch $@
+
+$(BENCH_VENV)/.installed: $(VENV)/.made benchmarks/requirements.txt
+	@echo "Installing who the service is measured against into $(BENCH_VENV)"
+	@$(VENV)/bin/python -m venv --clear $(BENCH_VENV)
+	@$(BENCH_VENV)/bin/python -m pip --disable-pip-version-check --quiet --quiet install -r benchmarks/requirements.txt
 	@touch $@
 
 $(DEVELOPMENT): $(VENV)/.made pyproject.toml constraints.txt

@@ -1,9 +1,22 @@
 """`python -m benchmarks`: every measurement but the hostile functions, which take five minutes, one after the other."""
 
-from benchmarks import cron_cost, dispatch_latency, downtime, service_figures
+import argparse
+from pathlib import Path
 
-if __name__ == "__main__":
+from benchmarks import burst, cron_cost, dispatch_latency, downtime, service_figures
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--others", type=Path, help="the Python of an environment with benchmarks/requirements.txt")
+    options = parser.parse_args()
+    dispatch_latency.measure(others=options.others)
+    burst.measure()
     service_figures.main()
-    dispatch_latency.main()
     downtime.main()
     cron_cost.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -95,7 +95,7 @@ CLAIM_AHEAD_SECONDS, which has to cover this and the transaction."""
 
 SHORT_RUN_SECONDS = 0.1
 PACE_SECONDS = 0.5
-MAX_READ_AHEAD = 2_000
+MAX_READ_AHEAD = 500
 """Runs claimed beyond the permits of a lane, at most; the time within which as many must have come home, and how long
 each of those may have taken."""
 
