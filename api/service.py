@@ -27,6 +27,11 @@ from engine.scheduler import Scheduler
 class Reads(Protocol):
     """What is read from the store without asking the engine. Each raises StoreUnavailable."""
 
+    @property
+    def at_once(self) -> "Reads | None":
+        """The same for the event loop, for one thing by its key: raises WouldWait, and None stands for always."""
+        ...
+
     def job(self, job_id: UUID) -> Job | None:
         """The job of this id."""
         ...
