@@ -22,6 +22,7 @@ from api.body_limit import BodyLimit
 from api.documentation import DESCRIPTION, TAGS, document_only_what_happens
 from api.errors import add_error_handlers
 from api.express import ExpressJob
+from api.gathering import Gathering
 from api.outage import OutageWatch
 from api.service import Reads, Service
 from api.startup import StartupRefusal
@@ -98,6 +99,7 @@ def attach_service(app: FastAPI, *, scheduler: Scheduler, store: Reads, clock: C
         app.version,
         created_at_monotonic=clock.monotonic(),
         live_logs=scheduler.live_logs,
+        creations=Gathering(scheduler.create_jobs),
     )
 
 

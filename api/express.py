@@ -38,10 +38,7 @@ def _told_at_once(service: Service, job_id: UUID) -> Response | None:
     job = _job_at_once(service.store.at_once, job_id)
     if job is None:
         return None
-    function = service.scheduler.functions.get(job.function_name)
-    # Its author may have written validators, and those may take their time: they run in a thread.
-    has_validators = function is not None and function.metadata_type is not None
-    return None if has_validators else answer(service, job)
+    return None if service.may_run_validators(job.function_name) else answer(service, job)
 
 
 def _job_at_once(store: Reads | None, job_id: UUID) -> Job | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.models import Example
+from starlette.concurrency import run_in_threadpool
 
 from api.errors import CREATING, documented
 from api.job_stream import all_jobs
@@ -50,11 +51,14 @@ ChangedFields = Annotated[
     response_model=JobView | PreviewView,
     responses=DRY_RUN | documented(*CREATING, StoreUnavailable),
 )
-def create_job(body: WholeJob, service: TheService, dry_run: DryRun = False) -> Response:
+async def create_job(body: WholeJob, service: TheService, dry_run: DryRun = False) -> Response:
     """An active job is scheduled at once; a paused one is stored."""
+    draft = body.draft()
     if dry_run:
-        return preview_answer(service.scheduler.forecast.of_creation(body.draft()))
-    return answer(service, service.scheduler.create_job(body.draft()))
+        return await run_in_threadpool(lambda: preview_answer(service.scheduler.forecast.of_creation(draft)))
+    if service.may_run_validators(draft.function_name):
+        return await run_in_threadpool(lambda: answer(service, service.scheduler.create_job(draft)))
+    return answer(service, await service.creations.ask(draft))
 
 
 @router.get("", response_model=list[JobView], summary="List all jobs", responses=documented(StoreUnavailable))

@@ -104,6 +104,7 @@ _OVERDUE_VERSIONS = (
 )
 _LISTED = select(jobs.c.exclude_calendars).where(jobs.c.id == bindparam("job_id"))
 _SCHEDULED = select(func.count()).select_from(jobs).where(jobs.c.next_run_at.is_not(None))
+_ANYTHING = select(jobs.c.version).limit(1)
 _PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.function_name)
 _INSERT = insert(jobs)
 _REPLACE = update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("expected_version"))
@@ -114,6 +115,10 @@ _DELETE_ALL = delete(jobs).returning(jobs.c.id, jobs.c.version)
 
 def insert_job(connection: Connection, job: Job) -> None:
     connection.execute(_INSERT, _row_of(job))
+
+
+def insert_jobs(connection: Connection, new: Sequence[Job]) -> None:
+    connection.execute(_INSERT, list(map(_row_of, new)))
 
 
 def find_job(connection: Connection, job_id: UUID) -> Job | None:
@@ -174,6 +179,10 @@ def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
     return [
         DueHint(row.id, row.at, row.version, function_name=row.function_name, priority=row.priority) for row in rows
     ]
+
+
+def read_anything(connection: Connection) -> None:
+    connection.execute(_ANYTHING).all()
 
 
 def count_scheduled(connection: Connection) -> int:

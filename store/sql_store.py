@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import select
-
 from engine.backfills import Backfill, BackfillEnding, BackfillProgress
 from engine.calendars import Calendar
 from engine.nodes import Claimant, Load, NodeRecord
@@ -41,7 +39,6 @@ from store import (
 from store.changes import ChangeWatch
 from store.database_clock import read_clock
 from store.locks import DatabaseLock
-from store.tables import jobs
 from store.transactions import Transactions
 from store.views import Views
 
@@ -50,8 +47,6 @@ HINTS_PER_READ = 5_000
 
 BACKFILLS_PER_READ = 100
 """Backfills whose next runs are read in one transaction, with up to a thousand runs in each."""
-
-_ANYTHING = select(jobs.c.version).limit(1)
 
 
 class SqlStore:
@@ -91,6 +86,10 @@ class SqlStore:
         with self._changing_together() as connection:
             calendar_rows.require_calendars(connection, job.timing.exclude_calendars)
             job_rows.insert_job(connection, job)
+
+    def add_jobs(self, jobs: Sequence[Job]) -> None:
+        with self._changing() as connection:
+            job_rows.insert_jobs(connection, jobs)
 
     def job(self, job_id: UUID) -> Job | None:
         with self._reading() as connection:
@@ -393,5 +392,5 @@ class SqlStore:
 
     def check(self) -> None:
         with self._reading() as connection:
-            connection.execute(_ANYTHING).all()
+            job_rows.read_anything(connection)
         self._lock.check()
