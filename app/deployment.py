@@ -15,6 +15,7 @@ from api.application import attach_service
 from app import VERSION
 from app.exit_guard import ExitGuard
 from app.forks import let_go_in_children
+from app.interpreter import serve_quickly, stop_serving
 from app.patience import PatientStart
 from app.settings import Settings
 from engine.clock import DatabaseClock, SystemClock
@@ -101,6 +102,7 @@ class Deployment:
             self._scheduler.stop(grace_seconds=self._settings.stop_grace_seconds)
             self._store.close()
             self._scheduler = None
+            stop_serving()
         self._flush_logs()
         self._exit_guard.stop_is_complete()
 
@@ -114,6 +116,7 @@ class Deployment:
             self._store.close()
             raise
         attach_service(app, scheduler=scheduler, store=self._store.views, clock=clock)
+        serve_quickly()
         self._scheduler = scheduler
 
     def _started_scheduler(self, store: SqlStore, clock: Clock) -> Scheduler:

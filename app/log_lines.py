@@ -9,7 +9,7 @@ from types import TracebackType
 import orjson
 import structlog
 
-from engine.plain_values import PlainValues, plain_text, shown, zulu
+from engine.plain_values import PlainValues, is_plain, plain_text, shown, zulu
 
 NAMES_OF_THE_LINE = frozenset({"timestamp", "level", "logger", "event", "exception", "exc_info"})
 """Keys that a line or its renderer uses itself; a fact of the same name gets an underscore behind it."""
@@ -42,9 +42,34 @@ def console_line(*, colors: bool) -> Renderer:
 
     def render(event: LogEvent) -> bytes:
         fields = {_printable(key): _for_console(key, value) for key, value in _safe_fields(event).items()}
+        if not colors and not fields.keys() & _OF_MANY_LINES:
+            return f"{_uncoloured(fields)}\n".encode()
         return f"{renderer(None, event.level, fields)}\n".encode()
 
     return render
+
+
+_OF_MANY_LINES = {"exception", "stack", "exc_info"}
+_QUOTED = frozenset(" \t=\r\n\"'")
+_EVENT_WIDTH = 30
+_LEVEL_WIDTH = 9
+
+
+def _uncoloured(fields: dict[str, object]) -> str:
+    """What structlog's ConsoleRenderer makes of one line without colours, in a tenth of its time (tests compare them).
+
+    A service that does not write to a terminal writes two of these for each run.
+    """
+    parts = [f"{fields.pop('timestamp')} [{fields.pop('level'):<{_LEVEL_WIDTH}}] {fields.pop('event'):<{_EVENT_WIDTH}}"]
+    parts += [f"[{fields.pop(key)}]" for key in ("logger", "logger_name") if key in fields]
+    parts += [f"{key}={_console_value(fields[key])}" for key in sorted(fields)]
+    return " ".join(parts).rstrip(" ")
+
+
+def _console_value(value: object) -> str:
+    if isinstance(value, str):
+        return value if _QUOTED.isdisjoint(value) else repr(value)
+    return repr(value)
 
 
 def _safe_fields(event: LogEvent) -> dict[str, object]:
@@ -67,7 +92,8 @@ def _fields(event: LogEvent) -> dict[str, object]:
         "logger": plain_text(event.logger),
         "event": plain_text(event.event) if isinstance(event.event, str) else shown(event.event),
     }
-    for key, value in PlainValues().mapping(event.facts).items():
+    facts = event.facts if is_plain(event.facts) else PlainValues().mapping(event.facts)
+    for key, value in facts.items():
         fields[f"{key}_" if key in NAMES_OF_THE_LINE else key] = value
     if event.exception is not None:
         fields["exception"] = _exception_text(event.exception)

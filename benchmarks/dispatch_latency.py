@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.service_process import new_folder, service
 
-RATES = (100, 500)
-SECONDS = 15
+RATES = (100, 500, 1000)
+SECONDS = 10
 FUNCTION = '''
 from registry import register_job
 

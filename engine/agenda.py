@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from uuid import UUID
 
 from engine.errors import PoolFull
@@ -12,7 +13,9 @@ from engine.homes import Homes
 from engine.limits import MAX_CLAIM_BATCH, MAX_WAITING_MANUAL_RUNS
 from engine.nouns import DueHint
 from engine.ports import Clock
+from engine.read_ahead import ReadAhead
 from engine.ready import Ready
+from engine.rhythm import REGULAR, Rhythm
 from registry import JobFunction, Lane
 
 
@@ -31,7 +34,8 @@ class Taken:
 class Agenda:
     """The heap and the permits. The timer thread waits here; any thread may push, remove and give back.
 
-    A permit is room for one run in its lane. The timer takes no more than are free; manual runs may overdraw by
+    A permit is room for one run in its lane. The timer takes no more than are free, and a few that will be back in a
+    moment (see ReadAhead); manual runs may overdraw by
     MAX_WAITING_MANUAL_RUNS and then wait in the pool's queue, so that a full pool does not refuse them.
     """
 
@@ -42,7 +46,7 @@ class Agenda:
         permits: Mapping[Lane, int],
         functions: Mapping[str, JobFunction],
         homes: Homes,
-        max_wait_seconds: float,
+        rhythm: Rhythm = REGULAR,
         takes_hints: bool = True,
     ) -> None:
         """`takes_hints`: whether anything is ever taken out; without that nothing is kept."""
@@ -50,14 +54,17 @@ class Agenda:
         self.permits = dict(permits)
         self._clock = clock
         self._functions = functions
-        self._max_wait_seconds = max_wait_seconds
+        self._rhythm = rhythm
+        self._ahead = timedelta(seconds=rhythm.ahead_seconds)
         self._homes = homes
-        self._heap = DueHeap(delay=homes.delay)
+        self._heap = DueHeap(delay=self._delay)
         self._horizon: datetime | None = None
         self._ready = Ready(self.lane_of)
         self._free = dict(permits)
         self._stranded = dict.fromkeys(permits, 0)
+        self._read_ahead = {lane: ReadAhead(room) for lane, room in permits.items()}
         self._full_since: dict[Lane, float] = {}
+        self._took_at = -inf
         self._asleep_until: datetime | None = None
         self._is_held = False
         self._held_until: datetime | None = None
@@ -93,7 +100,7 @@ class Agenda:
 
         From then on a job that is due later than that is forgotten.
         """
-        filled = DueHeap(delay=self._homes.delay)
+        filled = DueHeap(delay=self._delay)
         # The hints come from the database, page by page: not under the lock (law 5).
         filled.fill(hints)
         with self.condition:
@@ -116,7 +123,7 @@ class Agenda:
             with self.condition:
                 if not self._ready.knows(hint):
                     self._heap.refresh(hint)
-                    self._wake_if_asleep_past(hint.due_at)
+                    self._wake_if_asleep_too_long()
 
     def move_homes(self, nodes: frozenset[UUID]) -> bool:
         """Go by which nodes run jobs from now on; whether that is news."""
@@ -124,7 +131,7 @@ class Agenda:
             is_news = self._homes.set_live(nodes)
             if is_news:
                 # Few, and seldom: a node came or went.
-                moved = DueHeap(delay=self._homes.delay)
+                moved = DueHeap(delay=self._delay)
                 moved.fill(self._heap.hints())
                 self._heap = moved
                 self.condition.notify_all()
@@ -140,7 +147,7 @@ class Agenda:
                 self._heap.remove(hint.key, up_to_version=hint.version)
                 return
             self._heap.push(hint)
-            self._wake_if_asleep_past(hint.due_at)
+            self._wake_if_asleep_too_long()
 
     def push_later(self, job_id: UUID, seconds: float, *, version: int = 0) -> None:
         """Have the job looked at in a while, unless something newer than `version` is known of it by then.
@@ -150,7 +157,7 @@ class Agenda:
         hint = DueHint(job_id, self._clock.now() + timedelta(seconds=seconds), version)
         with self.condition:
             self._heap.push(hint)
-            self._wake_if_asleep_past(hint.due_at)
+            self._wake_if_asleep_too_long()
 
     def remove(self, job_id: UUID, *, up_to_version: int = DOUBT) -> None:
         """Forget a job that is paused, completed or deleted, unless something newer is known of it (law 2)."""
@@ -183,7 +190,7 @@ class Agenda:
     def overdraw(self, lane: Lane) -> bool:
         """Take a permit for a manual run; says whether there is room for it. Raises PoolFull if too many wait."""
         with self.condition:
-            if self._free[lane] <= -MAX_WAITING_MANUAL_RUNS:
+            if self._free[lane] + self._read_ahead[lane].taken <= -MAX_WAITING_MANUAL_RUNS:
                 raise PoolFull(f"{MAX_WAITING_MANUAL_RUNS} manual runs are waiting for a thread already")
             self._free[lane] -= 1
             return self._free[lane] >= 0
@@ -192,15 +199,15 @@ class Agenda:
         """Change the permit for one of another lane; False, and none is left, if there is no room in that."""
         with self.condition:
             self._return(taken.lane, 1)
-            if self._free[lane] <= 0:
+            if self._room(lane) <= 0:
                 return False
-            self._free[lane] -= 1
+            self._take_permits(lane, 1)
             return True
 
-    def give_back(self, lane: Lane, permits: int = 1) -> None:
-        """Return permits, each exactly once (law 7)."""
+    def give_back(self, lane: Lane, permits: int = 1, *, short_runs: int = 0) -> None:
+        """Return permits, each exactly once (law 7); `short_runs` are of runs within SHORT_RUN_SECONDS."""
         with self.condition:
-            self._return(lane, permits)
+            self._return(lane, permits, short_runs=short_runs)
 
     def strand(self, lane: Lane) -> None:
         """The run that has this permit is over, and what it called is not: the permit comes back, but nobody waits."""
@@ -240,7 +247,7 @@ class Agenda:
                 left = deadline - self._clock.monotonic()
                 if left <= 0:
                     return False
-                self._clock.wait(self.condition, min(left, self._max_wait_seconds))
+                self._clock.wait(self.condition, min(left, self._rhythm.max_wait_seconds))
             return True
 
     def stop(self) -> None:
@@ -254,28 +261,41 @@ class Agenda:
             return 0.0
         if self._is_held:
             return self._seconds_until(self._held_until)
-        if any(self._free[lane] > 0 and self._ready.has(lane) for lane in Lane):
+        if any(self._ready.has(lane) and self._room(lane) > 0 for lane in Lane):
             return 0.0
         # Also while the lanes are full: from when on something was due and had no room must be known.
-        return self._seconds_until(self._heap.head_due_at())
+        look_at = self._heap.head_due_at()
+        seconds = self._seconds_until(look_at)
+        return (
+            seconds
+            if look_at is None
+            else max(seconds, min(self._seconds_of_rest(), seconds + self._rhythm.rest_seconds))
+        )
+
+    def _seconds_of_rest(self) -> float:
+        """What is left of the rest after the last claim, in which slots are collected for the next one."""
+        return self._took_at + self._rhythm.rest_seconds - self._clock.monotonic()
 
     def _seconds_until(self, instant: datetime | None) -> float:
         if instant is None:
-            return self._max_wait_seconds
+            return self._rhythm.max_wait_seconds
         # Subtracting first and capping then: a job due in the year 9999 must not reach the wait itself.
-        return min((instant - self._clock.now()).total_seconds(), self._max_wait_seconds)
+        return min((instant - self._clock.now()).total_seconds(), self._rhythm.max_wait_seconds)
 
     def _take(self) -> list[Taken]:
         if self._is_stopped or self._is_held:
             return []
         for hint in self._heap.pop_due(self._clock.now(), at_most=MAX_CLAIM_BATCH):
             self._ready.add(hint)
-        return [taken for lane in Lane for taken in self._take_from(lane)]
+        taken = [taken for lane in Lane for taken in self._take_from(lane)]
+        if taken:
+            self._took_at = self._clock.monotonic()
+        return taken
 
     def _take_from(self, lane: Lane) -> list[Taken]:
         excused = self._seconds_full(lane)
-        hints = self._ready.take(lane, at_most=min(max(self._free[lane], 0), MAX_CLAIM_BATCH))
-        self._free[lane] -= len(hints)
+        hints = self._ready.take(lane, at_most=min(self._room(lane), MAX_CLAIM_BATCH))
+        self._take_permits(lane, len(hints))
         if not self._ready.has(lane):
             self._full_since.pop(lane, None)
         else:
@@ -290,11 +310,28 @@ class Agenda:
     def _is_beyond(self, hint: DueHint) -> bool:
         return self._horizon is not None and hint.run_id is None and hint.due_at > self._horizon
 
-    def _return(self, lane: Lane, permits: int) -> None:
+    def _room(self, lane: Lane) -> int:
+        """How many runs may be claimed there: for free permits, and for those that will be back in a moment."""
+        read_ahead = self._read_ahead[lane]
+        return max(self._free[lane] + read_ahead.allowed(self._clock.monotonic()), 0)
+
+    def _take_permits(self, lane: Lane, permits: int) -> None:
+        self._read_ahead[lane].take(permits - max(self._free[lane], 0))
+        self._free[lane] -= permits
+
+    def _return(self, lane: Lane, permits: int, *, short_runs: int = 0) -> None:
         self._free[lane] += permits
-        if self._free[lane] > 0:
+        self._read_ahead[lane].give_back(permits, short_runs=short_runs, now=self._clock.monotonic())
+        if self._free[lane] > 0 or self._ready.has(lane):
             self.condition.notify_all()
 
-    def _wake_if_asleep_past(self, due_at: datetime) -> None:
-        if self._asleep_until is not None and due_at < self._asleep_until:
-            self.condition.notify_all()
+    def _wake_if_asleep_too_long(self) -> None:
+        if self._asleep_until is not None:
+            look_at = self._heap.head_due_at()
+            if look_at is not None and look_at < self._asleep_until:
+                self.condition.notify_all()
+
+    def _delay(self, hint: DueHint) -> timedelta:
+        """How long after its due time a hint is to be looked at: ahead of it where this node is the job's home."""
+        delay = self._homes.delay(hint)
+        return delay if delay or hint.is_exact else -self._ahead

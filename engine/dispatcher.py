@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -80,6 +80,7 @@ class Dispatcher:
         functions: Mapping[str, JobFunction],
         node: UUID,
         new_id: Ids,
+        ahead_seconds: float,
         start: Start,
         resume: Callable[[UUID], object],
         supersede: Callable[[Run], None],
@@ -92,6 +93,7 @@ class Dispatcher:
         self._functions = functions
         self._node = node
         self._new_id = new_id
+        self._ahead = timedelta(seconds=ahead_seconds)
         self._start = start
         self._resume = resume
         self._supersede = supersede
@@ -195,6 +197,9 @@ class Dispatcher:
         return None
 
     def _plan_one(self, job: Job, calendars: Calendars, now: datetime, excused_seconds: float) -> Plan | None:
+        if self._is_left_for_its_instant(job, now):
+            self._agenda.push(hint_of(job, is_exact=True))
+            return None
         try:
             plan = plan_claim(
                 job,
@@ -204,6 +209,7 @@ class Dispatcher:
                 new_id=self._new_id,
                 refusal=self._refusal(job),
                 excused_seconds=excused_seconds,
+                ahead=self._ahead,
             )
         # A schedule that cannot be read any more: one such job must not hold the others.
         except Exception as error:  # noqa: BLE001 - one job of many
@@ -211,7 +217,14 @@ class Dispatcher:
             return None
         if plan is None:
             self._agenda.push(hint_of(job))
+        elif plan.advance.is_ahead and not plan.advance.is_plain:
+            self._agenda.push(hint_of(job, is_exact=True))
+            return None
         return plan
+
+    def _is_left_for_its_instant(self, job: Job, now: datetime) -> bool:
+        """Whether the slot is still to come, and a run of the job is going that may be over by then."""
+        return job.next_run_at is not None and now < job.next_run_at and bool(self._gate.runs(job.id))
 
     def _look_at_pauses(self, jobs: Iterable[Job]) -> None:
         now = self._clock.now()
@@ -265,6 +278,7 @@ class Dispatcher:
                 raise
             return
         self._gate.trust(begun)
+        self._gate.confirm(run.id for run in recorded.values() if run is not None)
         for claim in claims:
             self._suspects.discard(claim.job_id)
             self._quarantine.release(claim.job_id)
@@ -316,6 +330,10 @@ class Dispatcher:
             self._agenda.push(waiting_hint(run, job))
 
     def _push_next(self, claim: Claim, *, is_ours: bool) -> None:
+        if not is_ours and claim.plan.advance.is_ahead:
+            # Perhaps because of a run elsewhere, which may be over at the instant: that is when it is decided.
+            self._agenda.push(hint_of(claim.plan.job, is_exact=True))
+            return
         if not is_ours:
             # Someone moved the job on, or holds it locked. Looking again in a moment also heals a push that was lost.
             self._agenda.push_later(claim.job_id, LOST_CLAIM_RETRY_SECONDS)
@@ -325,8 +343,8 @@ class Dispatcher:
             self._agenda.push(hint_of(job, due_at=next_run_at, version=job.version + 1))
 
 
-def hint_of(job: Job, *, due_at: datetime | None = None, version: int | None = None) -> DueHint:
-    """When a job is due, or when its pause ends."""
+def hint_of(job: Job, *, due_at: datetime | None = None, version: int | None = None, is_exact: bool = False) -> DueHint:
+    """When a job is due, or when its pause ends, which nobody is to look at ahead of its instant."""
     ends_at = None if job.pause is None else job.pause.until
     return DueHint(
         job.id,
@@ -334,6 +352,7 @@ def hint_of(job: Job, *, due_at: datetime | None = None, version: int | None = N
         job.version if version is None else version,
         function_name=job.function_name,
         priority=job.policies.priority,
+        is_exact=is_exact or not job.is_scheduled,
     )
 
 

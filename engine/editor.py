@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from engine.agenda import Agenda
+from engine.ahead_claims import AheadClaims
 from engine.calendars import Calendars
 from engine.dispatcher import hint_of, log_passed_over
 from engine.edits import rescheduled
@@ -29,11 +30,22 @@ Edit = Callable[[Job, datetime], Job]
 class Editor:
     """Makes edits that may lose to a claim, and then are made again. May be used from any thread."""
 
-    def __init__(self, *, store: Store, clock: Clock, agenda: Agenda, gate: StartGate, node: UUID, new_id: Ids) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        agenda: Agenda,
+        gate: StartGate,
+        ahead_claims: AheadClaims,
+        node: UUID,
+        new_id: Ids,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._agenda = agenda
         self._gate = gate
+        self._ahead_claims = ahead_claims
         self._node = node
         self._new_id = new_id
 
@@ -60,7 +72,7 @@ class Editor:
     def edit(self, job_id: UUID, edit: Edit, *, event: str) -> Job:
         """Write what `edit` makes of the job, and log `event`. Raises JobNotFound, StoreUnavailable, what edit does."""
         for _ in range(MAX_EDIT_TRIES):
-            job = existing_job(self._store, job_id)
+            job = self.settled(job_id)
             now = self._clock.now()
             edited = edit(job, now)
             if edited is job:
@@ -77,9 +89,25 @@ class Editor:
                 return written
         raise StoreUnavailable(f"job {job_id} was changed by others {MAX_EDIT_TRIES} times in a row")
 
+    def take_back_claims(self) -> None:
+        """Undo what is claimed here of slots that are still to come, if the database answers."""
+        try:
+            self._ahead_claims.take_back()
+        except StoreUnavailable as error:
+            log.warning("claims not taken back", error=str(error))
+
+    def settled(self, job_id: UUID) -> Job:
+        """The job, of which no slot is claimed that is still to come. Raises JobNotFound and StoreUnavailable."""
+        while True:
+            self._ahead_claims.take_back(job_id)
+            job = existing_job(self._store, job_id)
+            if not self._ahead_claims.await_others(job):
+                return job
+
     def delete(self, job_id: UUID) -> None:
         """Delete the job: once this returns, no run of it starts. Raises JobNotFound and StoreUnavailable."""
         for _ in range(MAX_EDIT_TRIES):
+            self._ahead_claims.take_back(job_id)
             dropping = self._dropping(self._deletable(job_id))
             try:
                 is_deleted = self._store.delete_job(job_id, at=self._clock.now(), dropping=dropping)
@@ -88,6 +116,7 @@ class Editor:
                 raise
             if is_deleted:
                 self._forget(job_id)
+                self._ahead_claims.outlast()
                 log_passed_over(None if dropping is None else dropping.run)
                 log.info("job deleted", job_id=str(job_id))
                 return
@@ -95,11 +124,13 @@ class Editor:
 
     def delete_all(self) -> int:
         """Delete every job; returns how many there were."""
+        self._ahead_claims.take_back()
         # Of these, one may be deleted already by a request that has not come to tell the gate; all will be.
         claimed = self._gate.job_ids()
         deleted = self._delete_all()
         for job_id in claimed.union(deleted):
             self._forget(job_id)
+        self._ahead_claims.outlast()
         log.info("all jobs deleted", jobs=len(deleted))
         return len(deleted)
 

@@ -2,7 +2,9 @@
 that the node's claims are not its own any more."""
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from engine.limits import MAX_WAIT_SECONDS
@@ -21,6 +23,10 @@ class Refusal:
     code: ReasonCode | None = None
 
 
+GIVEN_UP = Refusal("its claim was given up, and has been seen to")
+"""Of a run without a ticket: there is nothing left to record."""
+
+
 @dataclass(slots=True)
 class Ticket:
     """One claimed run on its way to its call. `version` is the job's version that the claim made."""
@@ -29,8 +35,15 @@ class Ticket:
     version: int
     is_forced: bool = False
     is_entered: bool = False
+    is_on_record: bool = False
     refusal: Refusal | None = None
     cancelled: Refusal | None = None
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Whether its slot is still to come, and nothing else has been decided on it."""
+        starts_at = self.assignment.run.started_at
+        is_to_come = starts_at is not None and starts_at > now
+        return is_to_come and self.is_on_record and not self.is_entered and self.refusal is None
 
     def revoke(self, refusal: Refusal) -> None:
         """Once entered it is too late; the first reason stays."""
@@ -76,6 +89,27 @@ class StartGate:
         with self._lock:
             self._tickets[run.id] = Ticket(assignment, version, is_forced, refusal=self._shut_because)
             self._by_job.setdefault(run.job_id, set()).add(run.id)
+
+    def confirm(self, run_ids: Iterable[UUID]) -> None:
+        """The claims of these runs are on record."""
+        with self._lock:
+            for run_id in run_ids:
+                ticket = self._tickets.get(run_id)
+                if ticket is not None:
+                    ticket.is_on_record = True
+
+    def revoke_ahead(self, job_id: UUID | None, refusal: Refusal) -> list[Ticket]:
+        """Keep those runs of the job, or of all jobs, from entering whose claim is on record and whose slot is not yet
+        due; returns their tickets."""
+        with self._lock:
+            run_ids = self._tickets if job_id is None else self._by_job.get(job_id, ())
+            if not run_ids:
+                return []
+            now = self._clock.now()
+            tickets = [ticket for ticket in map(self._tickets.__getitem__, run_ids) if ticket.is_ahead(now)]
+            for ticket in tickets:
+                ticket.revoke(refusal)
+            return tickets
 
     def renew(self, assignment: Assignment) -> None:
         """The run has been started after it waited: it is as in `assignment` from now on."""
@@ -126,7 +160,7 @@ class StartGate:
     def _enter(self, run_id: UUID) -> Refusal | None:
         ticket = self._tickets.get(run_id)
         if ticket is None:
-            return Refusal("its claim was given up before it started")
+            return GIVEN_UP
         if self._held_because is not None and not ticket.is_forced:
             ticket.revoke(self._held_because)
         if ticket.refusal is None:

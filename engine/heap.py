@@ -27,7 +27,7 @@ class DueHeap:
     An entry that is replaced or removed stays in the heap, dead, until it reaches the head or until the dead outnumber
     the living: then the heap is rebuilt, as `asyncio.BaseEventLoop._run_once` does with cancelled timers.
 
-    `delay` says how long after its due time a hint is to be looked at.
+    `delay` says how long after its due time a hint is to be looked at; or before it, if that is negative.
     """
 
     def __init__(self, *, delay: Callable[[DueHint], timedelta] | None = None) -> None:

@@ -79,11 +79,32 @@ MAX_FRUITLESS_YEARS = 50
 """Years for which the days that an expression names may have no slot, because gaps swallow its times: then it is taken
 never to fire. Of the past, 43 are known (Cairo, 1 May). Each costs up to 0.1 ms."""
 
-MAX_CLAIM_BATCH = 200
+MAX_CLAIM_BATCH = 500
 """Slots claimed in one transaction, so that one claim does not hold the database for long."""
 
 MAX_OUTCOME_BATCH = 500
 """Outcomes written in one transaction."""
+
+CLAIM_AHEAD_SECONDS = 0.05
+"""How long before its instant a slot is claimed, at the earliest: what a commit takes on a busy machine, with room to
+spare. For as long an edit on another node may have to wait, and what is claimed then is lost with a node that dies."""
+
+CLAIM_REST_SECONDS = 0.02
+"""How long the timer collects slots between two claims ahead, so that one transaction holds many; well below
+CLAIM_AHEAD_SECONDS, which has to cover this and the transaction."""
+
+SHORT_RUN_SECONDS = 0.1
+PACE_SECONDS = 0.5
+MAX_READ_AHEAD = 2_000
+"""Runs claimed beyond the permits of a lane, at most; the time within which as many must have come home, and how long
+each of those may have taken."""
+
+SHORT_CALL_SECONDS = 0.002
+"""A function whose last call took no longer is expected back as soon: another thread waits so long before it takes the
+next run of such a function."""
+
+GATHER_SECONDS = 0.02
+"""How long the recorder collects outcomes between two transactions."""
 
 MAX_WAITING_MANUAL_RUNS = 100
 """Manual runs that may wait for a thread while the pool is full; the next one is refused."""
@@ -271,6 +292,9 @@ WINDOW_SECONDS = 60.0
 
 LOOK_AROUND_SECONDS = 1.0
 """How often a node looks for what others have changed though nobody told it: the net behind the telling."""
+
+LOOK_AROUND_ALONE_SECONDS = 5.0
+"""The same of due times while no other node is on record; one that comes is seen with the next heartbeat."""
 
 NEAR_SECONDS = 2.0
 MAX_NEAR_JOBS = 1_000

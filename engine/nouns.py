@@ -345,6 +345,12 @@ class Advance:
     missed: Run | None = None
     queued: tuple[Run, ...] = ()
     passed_over: Run | None = None
+    is_ahead: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is about one slot, which is to run."""
+        return self.run is not None and self.run.state is RunState.RUNNING and not self.rows
 
     @property
     def rows(self) -> list[Run]:
@@ -364,7 +370,8 @@ class Dropping:
 class DueHint:
     """When a job is due next, or a run of it that waits, as the heap wants to know it (law 2).
 
-    `function_name` and `priority` say in which lane, and how urgently; they too are hints, and may be old.
+    `function_name` and `priority` say in which lane, and how urgently; they too are hints, and may be old. What
+    `is_exact` is not to be looked at ahead of its instant.
     """
 
     job_id: UUID
@@ -373,6 +380,7 @@ class DueHint:
     run_id: UUID | None = None
     function_name: str | None = None
     priority: int = 0
+    is_exact: bool = False
 
     @property
     def key(self) -> UUID:

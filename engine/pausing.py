@@ -60,6 +60,8 @@ class Pausing:
             pause = Pause(now, until, by, note)
             self._store.begin_global_pause(pause)
             self._hold(pause)
+            # What comes due from now on comes due in the pause, and is dealt with at its end.
+            self._editor.take_back_claims()
         log.warning("everything paused", until=None if until is None else as_text(until), by=by, note=note)
         return pause
 

@@ -25,6 +25,27 @@ MAX_DEPTH = 8
 
 Item = TypeVar("Item")
 
+_SMALL = 2**63
+
+
+def is_plain(values: Mapping[Any, object]) -> bool:
+    """Whether the values of an event are plain already and within all bounds, as those of the service's own events are:
+    then PlainValues would leave each as it is, one by one."""
+    return len(values) <= MAX_ITEMS and all(map(_is_plain_text, values)) and all(map(_is_plain, values.values()))
+
+
+def _is_plain(value: object) -> bool:
+    kind = type(value)
+    if kind is str:
+        return _is_plain_text(value)
+    if kind is float:
+        return math.isfinite(value)  # type: ignore[arg-type]  # it is a float
+    return value is None or kind is bool or (kind is int and -_SMALL <= value < _SMALL)  # type: ignore[operator]  # an int
+
+
+def _is_plain_text(text: object) -> bool:
+    return type(text) is str and len(text) <= MAX_KEY_LENGTH and text.isascii()
+
 
 def shown(value: object) -> str:
     """The value's repr, bounded; if it has none, its type and address."""

@@ -32,19 +32,24 @@ def plan_claim(
     new_id: Ids,
     refusal: str | None,
     excused_seconds: float = 0.0,
+    ahead: timedelta = timedelta(0),
 ) -> Plan | None:
     """What to do with a job's due slots; None if it has none. `refusal` is why its function cannot be called at all.
+
+    A slot that is to come within `ahead` is decided on as it will be at its instant.
 
     A slot that is late by no more than the grace, and by `excused_seconds` because the pool was full, is claimed as it
     is. Beyond that the misfire policy applies. A slot on a day off is claimed and skipped in the same breath.
     """
-    if not job.is_scheduled or job.next_run_at is None or job.next_run_at > now:
+    if not job.is_scheduled or job.next_run_at is None or job.next_run_at - ahead > now:
         return None
+    is_ahead = now < job.next_run_at
+    now = max(now, job.next_run_at)
     rows = SlotRows(job, now, node, new_id)
     schedule = schedule_of(job, calendars)
     excused = timedelta(seconds=excused_seconds)
     due = DueSlots(job, schedule, days_off(job.timing, calendars), job.next_run_at, now, excused)
-    return Plan(job, _advance(rows, schedule, calendars, due.decide(), refusal=refusal))
+    return Plan(job, _advance(rows, schedule, calendars, due.decide(), refusal=refusal, is_ahead=is_ahead))
 
 
 def plan_catch_up(job: Job, calendars: Calendars, *, now: datetime, node: UUID, new_id: Ids) -> Advance | None:
@@ -90,7 +95,13 @@ def missed_stretch(
 
 
 def _advance(
-    rows: SlotRows, schedule: Schedule, calendars: Calendars, decision: Decision, *, refusal: str | None
+    rows: SlotRows,
+    schedule: Schedule,
+    calendars: Calendars,
+    decision: Decision,
+    *,
+    refusal: str | None,
+    is_ahead: bool,
 ) -> Advance:
     def decided(slot: datetime) -> Run:
         run = rows.claimed(slot)
@@ -113,6 +124,7 @@ def _advance(
         passed_over=None
         if passed_over is None
         else rows.stretch(passed_over, RunState.SKIPPED, decision.passed_over_because, ReasonCode.OVERLAP),
+        is_ahead=is_ahead,
     )
 
 

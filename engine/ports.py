@@ -14,6 +14,7 @@ from engine.calendars import Calendar
 from engine.nodes import Claimant, Load, NodeRecord
 from engine.nouns import (
     Advance,
+    Assignment,
     CallOver,
     Dropping,
     DueHint,
@@ -142,7 +143,8 @@ class Store(Protocol):
         """Apply each advance whose job is still at its version, all in one transaction (law 3).
 
         `by` is the node whose runs they are; nothing is applied, and NodeLost raised, if that is not live on record.
-        Then, where the database's clock counts, a job that is not due by that is left out.
+        Then, where the database's clock counts, a job that is not due by that is left out; one that is claimed ahead,
+        if the node's clock is ahead of that.
 
         Returns what was recorded by job id; a job that is missing there was not ours to move. A run is recorded as
         `skipped` or `queued` instead of `running` if the job's overlap policy or its concurrency key says so, by the
@@ -150,6 +152,14 @@ class Store(Protocol):
         outcome is not written yet. With `cancel_running` the runs that wait are ended, and those that are running get a
         `cancel_reason`: to end them is the caller's. A run that is recorded as `running` or `queued` counts for its
         job's `max_runs`; with the last one the job is completed, whatever `next_run_at` says.
+        """
+        ...
+
+    def take_back(self, claims: Sequence[tuple[Assignment, int]]) -> set[UUID]:
+        """Undo claims of slots that have not started, as if they had never been; returns the ids of their runs.
+
+        Each comes with the job as it was before, and the version that the claim made: a job that has moved on since
+        stays as it is, and so does its run.
         """
         ...
 

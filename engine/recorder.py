@@ -2,8 +2,9 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from math import inf
 from uuid import UUID
 
 import structlog
@@ -13,6 +14,7 @@ from engine.errors import StoreUnavailable
 from engine.limits import FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS, MAX_OUTCOME_BATCH
 from engine.nouns import CallOver, Finished, Outcome, RunError
 from engine.ports import Clock, Store
+from engine.rhythm import REGULAR, Rhythm
 
 log = structlog.get_logger("scheduler.recorder")
 
@@ -33,15 +35,17 @@ class Recorder:
         *,
         store: Store,
         clock: Clock,
-        recorded: Callable[[Item], None],
+        recorded: Callable[[Sequence[Item]], None],
         finished: Callable[[Finished], None],
-        max_wait_seconds: float,
+        rhythm: Rhythm = REGULAR,
     ) -> None:
         self._store = store
         self._clock = clock
         self._recorded = recorded
         self._finished = finished
-        self._max_wait_seconds = max_wait_seconds
+        self._rhythm = rhythm
+        self._wrote_at = -inf
+        self._is_idle = False
         self._condition = threading.Condition()
         self._waiting: deque[Item] = deque()
         self._being_written: deque[Item] = deque()
@@ -82,7 +86,9 @@ class Recorder:
         with self._condition:
             if not self._is_over:
                 self._waiting.append(outcome)
-                self._condition.notify_all()
+                # Not while it writes or collects: it looks by itself then, and each wake-up costs the runs their turn.
+                if self._is_idle:
+                    self._condition.notify_all()
                 return
         self._write_at_last(outcome)
 
@@ -120,6 +126,7 @@ class Recorder:
     def write_once(self) -> None:
         """Take a batch and write it. The body of the loop; raises what the store raises, and then keeps the batch."""
         self._take()
+        self._wrote_at = self._clock.monotonic()
         try:
             self._write()
         except StoreUnavailable:
@@ -138,16 +145,28 @@ class Recorder:
             # Asked first: what the store did not take until now, the next start will call lost.
             while not self._is_over:
                 if self._waiting or self._being_written:
+                    self._gather()
                     return True
                 if self._refused:
                     pause = FIRST_BACKOFF_SECONDS if self._is_stopping else MAX_BACKOFF_SECONDS
-                    self._clock.wait(self._condition, pause)
+                    self._be_idle(pause)
                     return True
                 if self._is_stopping:
                     self._is_over = True
                 else:
-                    self._clock.wait(self._condition, self._max_wait_seconds)
+                    self._be_idle(self._rhythm.max_wait_seconds)
             return False
+
+    def _be_idle(self, seconds: float) -> None:
+        self._is_idle = True
+        self._clock.wait(self._condition, seconds)
+        self._is_idle = False
+
+    def _gather(self) -> None:
+        """Let a moment pass since the last transaction, so that this one holds more, unless it would be full."""
+        seconds = self._wrote_at + self._rhythm.gather_seconds - self._clock.monotonic()
+        if seconds > 0 and not self._is_stopping and len(self._waiting) < MAX_OUTCOME_BATCH:
+            self._clock.wait(self._condition, seconds)
 
     def _take(self) -> None:
         with self._condition:
@@ -166,8 +185,7 @@ class Recorder:
             for item in batch:
                 self._write_alone(item)
         else:
-            for item in batch:
-                self._conclude(item, is_late=item.run_id in finished.late)
+            self._conclude(batch, late=finished.late)
             self._tell(finished)
 
     def _finish(self, items: Sequence[Item]) -> Finished:
@@ -183,7 +201,7 @@ class Recorder:
         except Exception as error:  # noqa: BLE001 - one outcome of many
             self._set_aside(item, error)
         else:
-            self._conclude(item, is_late=bool(finished.late))
+            self._conclude([item], late=finished.late)
             self._tell(finished)
 
     def _finish_somehow(self, item: Item) -> Finished:
@@ -214,26 +232,28 @@ class Recorder:
             self._being_written.popleft()
             self._refused.append(outcome)
 
-    def _conclude(self, outcome: Item, *, is_late: bool) -> None:
-        if is_late and isinstance(outcome, Outcome) and not self._is_second_try:
-            _tell_late(outcome)
-        self._told_of.discard(outcome.run_id)
-        # First the permit, then the list: at no moment does the run seem to be going and not waiting here.
-        self._recorded(outcome)
+    def _conclude(self, items: Sequence[Item], *, late: Collection[UUID]) -> None:
+        for item in items:
+            if item.run_id in late and isinstance(item, Outcome) and not self._is_second_try:
+                _tell_late(item)
+            self._told_of.discard(item.run_id)
+        # First the permits, then the list: at no moment does a run seem to be going and not waiting here.
+        self._recorded(items)
         with self._condition:
-            self._being_written.popleft()
+            for _ in items:
+                self._being_written.popleft()
 
     def _write_at_last(self, outcome: Item) -> None:
         if isinstance(outcome, CallOver):
             # The next start knows that by itself.
-            self._recorded(outcome)
+            self._recorded([outcome])
             return
         try:
             self._finish([outcome])
         # The next start will call the run lost.
         except Exception:
             log.exception("outcome not recorded", run_id=str(outcome.run_id), job_id=str(outcome.job_id))
-        self._recorded(outcome)
+        self._recorded([outcome])
 
 
 def _tell_late(outcome: Outcome) -> None:

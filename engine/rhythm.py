@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 
 from engine.limits import (
+    CLAIM_AHEAD_SECONDS,
+    CLAIM_REST_SECONDS,
     GAP_BEATS,
+    GATHER_SECONDS,
     HEARTBEAT_SECONDS,
     LEASE_BEATS,
     LOOK_AROUND_SECONDS,
@@ -17,6 +20,9 @@ from engine.limits import (
 class Rhythm:
     """In seconds. All nodes on a database must have the same heartbeat: they judge each other by it.
 
+    `ahead_seconds` is how long before its instant a slot is claimed, `rest_seconds` for how long slots are collected
+    for one claim, `gather_seconds` for how long outcomes are for one transaction; 0 each: not at all.
+
     `max_wait_seconds` is the longest that the timer sleeps. `window_seconds` is how far ahead the heap reaches; with
     `math.inf` it holds all jobs. `look_around_seconds` is how often what others change is looked for without word.
     """
@@ -25,6 +31,9 @@ class Rhythm:
     look_around_seconds: float = LOOK_AROUND_SECONDS
     window_seconds: float = WINDOW_SECONDS
     max_wait_seconds: float = MAX_WAIT_SECONDS
+    ahead_seconds: float = CLAIM_AHEAD_SECONDS
+    rest_seconds: float = CLAIM_REST_SECONDS
+    gather_seconds: float = GATHER_SECONDS
 
     @property
     def trust_seconds(self) -> float:

@@ -9,7 +9,7 @@ import structlog
 
 from engine.call_ends import CallEnd, Died, GaveUp, Killed, Raised, Returned
 from engine.deadlines import Deadlines
-from engine.gate import Refusal, StartGate
+from engine.gate import GIVEN_UP, Refusal, StartGate
 from engine.limits import END_GRACE_SECONDS
 from engine.live_logs import LiveLogs
 from engine.live_runs import Ending, Handle, LiveRun, LiveRuns
@@ -69,17 +69,19 @@ class RunPath:
     def enter(self, assignment: Assignment) -> bool:
         """Ask, as the last thing before the call, whether it may happen; if not, the run has ended here."""
         refusal = self._gate.enter(assignment.run.id)
-        if refusal is not None:
+        if refusal is not None and refusal is not GIVEN_UP:
             self._deliver(not_started(assignment, refusal, at=self._clock.now()))
         return refusal is None
 
     def begin(self, assignment: Assignment, handle: Handle | None = None) -> "Call":
         """The run is in its call from here on; `handle` can end that. Binds its keys in the caller's context."""
         started = Started(self._clock.now(), self._clock.monotonic())
-        call = Call(LiveRun(assignment, deliver=self._deliver), started, RunLog(self._clock))
+        keys = run_keys(assignment.run)
+        call = Call(LiveRun(assignment, deliver=self._deliver), started, RunLog(self._clock), keys)
         self._live_runs.add(call.live)
         self._live_logs.add(assignment.run.id, call.log)
-        _bind(assignment)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(**keys)
         log.info("run started", lateness_ms=milliseconds(call.started.at - assignment.run.scheduled_for))
         timeout_seconds = assignment.job.policies.timeout_seconds
         if timeout_seconds is not None:
@@ -159,7 +161,7 @@ class RunPath:
             **facts,
         )
         outcome = _retried(last, call.assignment, end) if ending is None else with_retry(last, run, call.assignment.job)
-        _log_end(run, outcome)
+        _log_end(call.keys, outcome)
         return outcome
 
 
@@ -170,6 +172,8 @@ class Call:
     live: LiveRun
     started: Started
     log: RunLog
+    keys: dict[str, Any]
+    """What each of its log lines says."""
 
     @property
     def assignment(self) -> Assignment:
@@ -295,13 +299,8 @@ def as_text(instant: datetime) -> str:
     return str(instant).replace(" ", "T").replace("+00:00", "Z")
 
 
-def _bind(assignment: Assignment) -> None:
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(**run_keys(assignment.run))
-
-
-def _log_end(run: Run, outcome: Outcome) -> None:
-    facts: dict[str, Any] = run_keys(run) | {
+def _log_end(keys: dict[str, Any], outcome: Outcome) -> None:
+    facts: dict[str, Any] = keys | {
         "state": outcome.state.value,
         "duration_ms": outcome.duration_ms,
         "lateness_ms": outcome.lateness_ms,

@@ -1,6 +1,8 @@
 """The pool and what stands around it: how a claimed run comes to its lane, and its permit back."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from uuid import UUID
 
 import structlog
@@ -8,6 +10,7 @@ import structlog
 from engine.agenda import Agenda
 from engine.gate import Refusal, StartGate
 from engine.lanes.lanes import Lanes
+from engine.limits import SHORT_RUN_SECONDS
 from engine.live_logs import LiveLogs
 from engine.live_runs import LiveRuns
 from engine.nouns import Assignment, CallOver, Finished, Outcome, Run, RunState
@@ -15,6 +18,7 @@ from engine.ports import Clock, Store
 from engine.reason_codes import ReasonCode
 from engine.recorder import Recorder
 from engine.retries import with_retry
+from engine.rhythm import Rhythm
 from engine.run_path import RunPath, not_started, run_keys
 from registry import JobFunction, Lane
 
@@ -33,7 +37,7 @@ class Runner:
         gate: StartGate,
         functions: Mapping[str, JobFunction],
         finished: Callable[[Finished], None],
-        max_wait_seconds: float,
+        rhythm: Rhythm,
         memory_limit_bytes: int | None,
     ) -> None:
         self._clock = clock
@@ -43,9 +47,7 @@ class Runner:
         self._stuck: dict[UUID, Lane] = {}
         self.live_runs = LiveRuns()
         self.live_logs = LiveLogs()
-        self.recorder = Recorder(
-            store=store, clock=clock, recorded=self._bring_home, finished=finished, max_wait_seconds=max_wait_seconds
-        )
+        self.recorder = Recorder(store=store, clock=clock, recorded=self._bring_home, finished=finished, rhythm=rhythm)
         run_path = RunPath(
             functions=functions,
             gate=gate,
@@ -53,7 +55,7 @@ class Runner:
             live_logs=self.live_logs,
             clock=clock,
             deliver=self.recorder.put,
-            max_wait_seconds=max_wait_seconds,
+            max_wait_seconds=rhythm.max_wait_seconds,
         )
         self.deadlines = run_path.deadlines
         self.lanes = Lanes(
@@ -62,6 +64,7 @@ class Runner:
             clock=clock,
             permits=agenda.permits,
             memory_limit_bytes=memory_limit_bytes,
+            not_taken=self._not_taken,
         )
 
     def lane_of(self, function_name: str) -> Lane:
@@ -70,11 +73,14 @@ class Runner:
         return Lane.THREAD if function is None else function.lane
 
     def start(self, assignment: Assignment) -> None:
-        """Hand a run that is on record to its lane. Never raises."""
+        """Have a run that is on record start in its lane, at its instant. Never raises."""
         try:
             self.lanes.start(assignment)
         except Exception as error:  # noqa: BLE001 - the lane is shut, or there is no thread or memory for another run
-            self.end_unstarted(assignment, Refusal(f"no thread could be started for it: {error}"))
+            self._not_taken(assignment, error)
+
+    def _not_taken(self, assignment: Assignment, error: Exception) -> None:
+        self.end_unstarted(assignment, Refusal(f"no thread could be started for it: {error}"))
 
     def end_unstarted(self, assignment: Assignment, refusal: Refusal) -> None:
         """Record that a run which may be on record will not start."""
@@ -127,22 +133,33 @@ class Runner:
         )
         return with_retry(outcome, run, assignment.job)
 
-    def _bring_home(self, item: Outcome | CallOver) -> None:
+    def _bring_home(self, items: Sequence[Outcome | CallOver]) -> None:
         """Called by the recorder, once what it was given is on record."""
+        homecoming: Counter[Lane] = Counter()
+        short_runs: Counter[Lane] = Counter()
+        for item in items:
+            lane = self._lane_of_returned_permit(item)
+            if lane is not None:
+                homecoming[lane] += 1
+                short_runs[lane] += isinstance(item, Outcome) and (item.duration_ms or inf) <= SHORT_RUN_SECONDS * 1_000
+        for lane, permits in homecoming.items():
+            self._agenda.give_back(lane, permits, short_runs=short_runs[lane])
+
+    def _lane_of_returned_permit(self, item: Outcome | CallOver) -> Lane | None:
         if isinstance(item, CallOver):
             lane = self._stuck.pop(item.run_id, None)
             if lane is not None:
                 self._agenda.recover(lane)
-            return
+            return None
         # After it is on record: who follows the log looks there next.
         self.live_logs.remove(item.run_id)
         assignment = self._gate.close(item.run_id)
         # An outcome may come twice (abandoned at a stop, then returned): its permit comes back once.
         if assignment is None:
-            return
+            return None
         lane = self.lane_of(assignment.run.function_name)
         if item.is_stuck:
             self._stuck[item.run_id] = lane
             self._agenda.strand(lane)
-        else:
-            self._agenda.give_back(lane)
+            return None
+        return lane

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from engine.agenda import Agenda
+from engine.ahead_claims import AheadClaims
 from engine.backfilling import Backfilling
 from engine.calendar_book import CalendarBook
 from engine.cancellation import Cancellation
@@ -20,6 +21,7 @@ from engine.gate import StartGate
 from engine.health import HealthCheck
 from engine.heartbeat import Heartbeat
 from engine.homes import Homes
+from engine.ids import ids_of_runs
 from engine.limits import (
     HEARTBEAT_SECONDS_AT_STOP,
     RECORDING_SECONDS_AT_STOP,
@@ -32,7 +34,6 @@ from engine.nouns import Finished, Job, Run
 from engine.pausing import Pausing
 from engine.ports import Clock, Ids, Store
 from engine.preview.forecast import Forecast
-from engine.reading import existing_job
 from engine.recovery import catch_up, look_up_again, warn_of_misfits, warn_of_orphans
 from engine.requests import Capacity, Health, JobChange, JobDraft
 from engine.retention import HistoryLimits, Retention
@@ -70,6 +71,8 @@ class Scheduler:
         self._store = store
         self._clock = clock
         self._new_id = new_id
+        self._new_run_id = ids_of_runs(clock, new_id)
+        self._rhythm = rhythm
         self._gate = StartGate(clock=clock, trust_seconds=rhythm.trust_seconds)
         room = capacity or Capacity()
         self._agenda = Agenda(
@@ -77,7 +80,7 @@ class Scheduler:
             permits=room.permits,
             functions=functions,
             homes=Homes(me=self.node, functions=functions),
-            max_wait_seconds=rhythm.max_wait_seconds,
+            rhythm=rhythm,
             takes_hints=self.role.runs_jobs,
         )
         self._runner = Runner(
@@ -87,14 +90,12 @@ class Scheduler:
             gate=self._gate,
             functions=functions,
             finished=self._follow_up,
-            max_wait_seconds=rhythm.max_wait_seconds,
+            rhythm=rhythm,
             memory_limit_bytes=room.process_memory_bytes,
         )
         self.live_logs = self._runner.live_logs
         self._recorder = self._runner.recorder
-        self._editor = Editor(
-            store=store, clock=clock, agenda=self._agenda, gate=self._gate, node=self.node, new_id=new_id
-        )
+        self._editor = self._new_editor()
         self._creation = Creation(functions=functions, editor=self._editor, clock=clock, new_id=new_id)
         self.cancellation = Cancellation(
             store=store, clock=clock, agenda=self._agenda, gate=self._gate, live_runs=self._runner.live_runs
@@ -132,7 +133,7 @@ class Scheduler:
         # Where others are that run jobs, nothing came due while nobody was there.
         was_alone = not any(record.presence.role.runs_jobs for record in others)
         is_downtime = self.role.runs_jobs and was_alone and self.pausing.current is None
-        caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_id) if is_downtime else 0
+        caught_up = catch_up(self._store, now=now, node=self.node, new_id=self._new_run_id) if is_downtime else 0
         orphaned = warn_of_orphans(self._store, self.functions)
         misfits = warn_of_misfits(self._store, self.functions)
         scheduled_jobs = self._store.scheduled_jobs()
@@ -175,6 +176,7 @@ class Scheduler:
         self.begin_stop()
         log.info("scheduler stopping", node=str(self.node), running=len(self._gate), grace_seconds=grace_seconds)
         self._timer.join(TIMER_SECONDS_AT_STOP)
+        self._editor.take_back_claims()
         self._agenda.wait_until_idle(grace_seconds)
         left = self._runner.abandon_runs()
         self._runner.shut_down()
@@ -250,7 +252,7 @@ class Scheduler:
         """
         if self._agenda.is_stopped:
             raise NotScheduling
-        job = existing_job(self._store, job_id)
+        job = self._editor.settled(job_id)
         require_function(self.functions, job.function_name)
         pause = self.pausing.current
         if pause is not None and not is_forced:
@@ -269,6 +271,26 @@ class Scheduler:
         """How this node is; asks the database, so not for a tight loop."""
         return self._health_check.look()
 
+    def _new_editor(self) -> Editor:
+        ahead_claims = AheadClaims(
+            store=self._store,
+            clock=self._clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            withdraw=self._runner.withdraw,
+            end_unstarted=self._runner.end_unstarted,
+            ahead_seconds=self._rhythm.ahead_seconds,
+        )
+        return Editor(
+            store=self._store,
+            clock=self._clock,
+            agenda=self._agenda,
+            gate=self._gate,
+            ahead_claims=ahead_claims,
+            node=self.node,
+            new_id=self._new_run_id,
+        )
+
     def _new_manual_runs(self) -> ManualRuns:
         return ManualRuns(
             store=self._store,
@@ -277,7 +299,7 @@ class Scheduler:
             gate=self._gate,
             runner=self._runner,
             node=self.node,
-            new_id=self._new_id,
+            new_id=self._new_run_id,
             runs_jobs=self.role.runs_jobs,
         )
 
@@ -290,7 +312,7 @@ class Scheduler:
             pausing=self.pausing,
             functions=self.functions,
             node=self.node,
-            new_id=self._new_id,
+            new_id=self._new_run_id,
         )
 
     def _new_heartbeat(self, presence: Presence, rhythm: Rhythm) -> Heartbeat:
@@ -345,7 +367,8 @@ class Scheduler:
             clock=self._clock,
             functions=self.functions,
             node=self.node,
-            new_id=self._new_id,
+            new_id=self._new_run_id,
+            ahead_seconds=self._rhythm.ahead_seconds,
             start=self._runner.start,
             resume=self.pausing.resume_at_its_time,
             supersede=self.cancellation.supersede,
@@ -360,6 +383,7 @@ class Scheduler:
         return Load(running_runs=len(self._gate), permits=sum(self._agenda.permits.values()))
 
     def _go_by_nodes(self, live: list[NodeRecord]) -> None:
+        self._watcher.go_by_nodes(len(live))
         if self._agenda.move_homes(frozenset(record.id for record in live if record.presence.role.runs_jobs)):
             # What waited for the last runs of one that went has been told of to nobody but that one.
             self._watcher.recheck_soon()

@@ -39,9 +39,11 @@ class SlotRows:
 
     def claimed(self, slot: datetime) -> Run:
         """The run of a slot, running from now on."""
+        run_id = self.new_id()
         return Run(
-            id=self.new_id(),
-            claim_id=self.new_id(),
+            id=run_id,
+            # The first claim of a run is as fresh as the run itself; each later one has a token of its own.
+            claim_id=run_id,
             job_id=self.job.id,
             function_name=self.job.function_name,
             trigger=Trigger.SCHEDULE,

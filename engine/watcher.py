@@ -10,7 +10,13 @@ from uuid import UUID
 from engine.agenda import Agenda
 from engine.backoff import Backoff
 from engine.gate import StartGate
-from engine.limits import MAX_NEAR_JOBS, MAX_WAITING_RECHECKED, NEAR_SECONDS, WAITING_RECHECK_SECONDS
+from engine.limits import (
+    LOOK_AROUND_ALONE_SECONDS,
+    MAX_NEAR_JOBS,
+    MAX_WAITING_RECHECKED,
+    NEAR_SECONDS,
+    WAITING_RECHECK_SECONDS,
+)
 from engine.nouns import DueHint, JobStatus
 from engine.pausing import Pausing
 from engine.ports import Clock, Store
@@ -50,11 +56,13 @@ class Watcher:
         self._runs_jobs = runs_jobs
         self._waiting_seen_until: datetime | None = None
         self._window_seconds = rhythm.window_seconds
+        self._is_alone = False
         self._condition = threading.Condition()
         self._is_woken = False
         self._is_stopping = False
         self._hints: Iterator[DueHint] = iter(())
         self._looked_ahead_at = clock.monotonic()
+        self._looked_near_at = -inf
         self._rechecked_at = clock.monotonic()
         self._backoff = Backoff(
             clock=clock,
@@ -84,6 +92,10 @@ class Watcher:
         self._looked_ahead_at = self._rechecked_at = self._clock.monotonic()
         self._thread.start()
 
+    def go_by_nodes(self, live: int) -> None:
+        """How many nodes there are, this one included."""
+        self._is_alone = live <= 1
+
     def wake(self) -> None:
         """Have it look now: somebody has changed something."""
         with self._condition:
@@ -103,14 +115,18 @@ class Watcher:
         self._pausing.follow()
         for run_id, reason in self._store.runs_to_end(self._node):
             self._end_run(run_id, reason)
-        self._look_at_claimed()
+        if not self._is_alone:
+            self._look_at_claimed()
         if self._runs_jobs:
             self._look_for_work()
 
     def _look_for_work(self) -> None:
         now = self._clock.now()
         near = now + timedelta(seconds=NEAR_SECONDS)
-        self._agenda.refresh(self._store.due_hints_until(near, limit=MAX_NEAR_JOBS))
+        if not self._is_alone or self._clock.monotonic() - self._looked_near_at >= LOOK_AROUND_ALONE_SECONDS:
+            # Alone it is told of its own commits only, many times a second.
+            self._agenda.refresh(self._store.due_hints_until(near, limit=MAX_NEAR_JOBS))
+            self._looked_near_at = self._clock.monotonic()
         # Once each, around the time at which it may start: what makes room for it later tells so itself.
         since = min(self._waiting_seen_until or now, now) - timedelta(seconds=NEAR_SECONDS)
         for hint in self._store.waiting_hints_due(since=since, until=near, limit=MAX_WAITING_RECHECKED):

@@ -1,6 +1,6 @@
 """Claims: a job moves on to its next slot and the run of the slot it leaves appears, together (law 3)."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from engine.errors import JobNotFound
 from engine.nodes import Claimant
 from engine.nouns import Advance, JobStatus, Run, RunState, Trigger
 from engine.reason_codes import ReasonCode, superseded_reason
+from store.batches import BatchUpdate, OneOf
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
 from store.node_rows import see_claimant
@@ -25,16 +26,18 @@ RULES = (jobs.c.overlap_policy, jobs.c.max_instances, jobs.c.concurrency_key, jo
 
 _MOVABLE = (
     select(jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at, jobs.c.run_count, jobs.c.max_runs, *RULES)
-    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)), IS_SCHEDULED)
+    .where(OneOf(jobs.c.id, "job_ids"), IS_SCHEDULED)
     # A job that another node is claiming is left to it. SQLite leaves this out: there the write lock is held already.
     .with_for_update(skip_locked=True)
 )
 EARLY_SECONDS = 0.005
 """How early by the database's clock a claim may be: what a node's idea of that clock may be wrong by."""
 
-# On PostgreSQL that clock decides, whatever the node that claims takes the time for.
+# On PostgreSQL that clock decides, whatever the node that claims takes the time for. A slot that is claimed ahead
+# starts by the clock of its node: then that one must not be ahead of the database's.
 _MOVABLE_IF_DUE = _MOVABLE.where(
-    jobs.c.next_run_at <= func.clock_timestamp() + literal(timedelta(seconds=EARLY_SECONDS), Interval)
+    func.least(jobs.c.next_run_at, bindparam("claimed_at", type_=jobs.c.next_run_at.type))
+    <= func.clock_timestamp() + literal(timedelta(seconds=EARLY_SECONDS), Interval)
 )
 _MOVE = (
     update(jobs)
@@ -47,6 +50,12 @@ _MOVE = (
         last_scheduled_for=bindparam("new_last_scheduled_for"),
         run_count=bindparam("new_run_count"),
     )
+)
+_MOVE_BATCH = BatchUpdate(
+    jobs,
+    keys=[jobs.c.id, jobs.c.version],
+    sets=[jobs.c.status, jobs.c.next_run_at, jobs.c.last_run_at, jobs.c.last_scheduled_for, jobs.c.run_count],
+    also='version = "jobs".version + 1',
 )
 _LOCK = select(jobs.c.id, *RULES).where(jobs.c.id == bindparam("job_id")).with_for_update()
 _STARTED = update(jobs).where(jobs.c.id == bindparam("job_id")).values(last_run_at=bindparam("started_at"))
@@ -77,24 +86,25 @@ def advance_jobs(
     connection: Connection, advances: Sequence[Advance], ended: Collection[UUID], *, by: Claimant | None = None
 ) -> dict[UUID, Run | None]:
     """Apply the advances whose job is still at its version; returns what was recorded for each of those."""
-    recorded = _advance(connection, advances, ended, is_claim=by is not None)
+    recorded = _advance(connection, advances, ended, by)
     see_claimant(connection, by)
     return recorded
 
 
 def _advance(
-    connection: Connection, advances: Sequence[Advance], ended: Collection[UUID], *, is_claim: bool
+    connection: Connection, advances: Sequence[Advance], ended: Collection[UUID], by: Claimant | None
 ) -> dict[UUID, Run | None]:
     asked = {advance.job_id: advance for advance in advances}
-    is_judged = is_claim and connection.dialect.name == "postgresql"
-    movable = _MOVABLE_IF_DUE if is_judged else _MOVABLE
-    stored = {row.id: row for row in connection.execute(movable, {"job_ids": list(asked)})}
+    stored = {row.id: row for row in _movable(connection, list(asked), by)}
     moves = [asked[job_id] for job_id, row in stored.items() if row.version == asked[job_id].expected_version]
     if not moves:
         return {}
     verdicts = _verdicts(connection, moves, stored, ended)
+    moves = [advance for advance in moves if advance.job_id in verdicts]
+    if not moves:
+        return {}
     recorded = {job_id: None if verdict is None else verdict.run for job_id, verdict in verdicts.items()}
-    connection.execute(_MOVE, [_move(advance, stored[advance.job_id], verdicts[advance.job_id]) for advance in moves])
+    _move_jobs(connection, [_move(advance, stored[advance.job_id], verdicts[advance.job_id]) for advance in moves])
     insert_runs(connection, [*recorded.values(), *(row for advance in moves for row in advance.rows)])
     return recorded
 
@@ -161,6 +171,12 @@ def ask_to_end(connection: Connection, run_ids: Collection[UUID], *, why: str) -
     return connection.execute(_ASK_TO_END, parameters).rowcount if run_ids else 0
 
 
+def _movable(connection: Connection, job_ids: list[UUID], by: Claimant | None) -> Iterable[AnyRow]:
+    if by is not None and connection.dialect.name == "postgresql":
+        return connection.execute(_MOVABLE_IF_DUE, {"job_ids": job_ids, "claimed_at": by.at})
+    return connection.execute(_MOVABLE, {"job_ids": job_ids})
+
+
 def _verdicts(
     connection: Connection, moves: Sequence[Advance], stored: dict[UUID, AnyRow], ended: Collection[UUID]
 ) -> dict[UUID, Verdict | None]:
@@ -177,6 +193,8 @@ def _verdicts(
             continue
         crowd = crowds[advance.job_id]
         verdict = decide(run, rules[advance.job_id], crowd, loads, is_caught_up=bool(advance.queued))
+        if advance.is_ahead and verdict.run.state is not RunState.RUNNING:
+            continue
         verdicts[advance.job_id] = verdict
         if verdict.supersedes:
             _supersede(connection, crowd, by=verdict.run)
@@ -215,6 +233,13 @@ def _in_the_way(connection: Connection, run: Run, rules: Rules, ended: Collectio
         return None
     others = [*crowd.going, *crowd.retrying, *crowd.queued]
     return others[0] if others else holder_of_key(connection, rules.concurrency_key, ended)
+
+
+def _move_jobs(connection: Connection, moves: Sequence[dict[str, Any]]) -> None:
+    if connection.dialect.name == "sqlite":
+        _MOVE_BATCH.execute(connection, [tuple(move.values()) for move in moves])
+    else:
+        connection.execute(_MOVE, moves)
 
 
 def _move(advance: Advance, stored: AnyRow, verdict: Verdict | None) -> dict[str, Any]:

@@ -33,13 +33,18 @@ class UtcDateTime(TypeDecorator[datetime]):
             return None
         if value.utcoffset() is None:
             raise ValueError(f"{value!r} has no time zone: instants are aware")
-        in_utc = value.astimezone(UTC)
-        return in_utc.isoformat(" ", "microseconds") if dialect.name == "sqlite" else in_utc
+        return instant_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         if value is None:
             return None
         return datetime.fromisoformat(value) if isinstance(value, str) else value.astimezone(UTC)
+
+
+def instant_text(instant: datetime) -> str:
+    """An aware instant as SQLite keeps it."""
+    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
+    return in_utc.isoformat(" ", "microseconds")
 
 
 class Names(TypeDecorator[tuple[str, ...]]):

@@ -1,16 +1,17 @@
 """Who is going and who waits, of a job and of a concurrency key: what overlaps are decided by. Inside a transaction."""
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, union_all
 
 from engine.nouns import RunState
+from store.batches import OneOf
 from store.tables import IS_RUNNING, IS_WAITING, runs
 
-_OF_JOBS = runs.c.job_id.in_(bindparam("job_ids", expanding=True))
+_OF_JOBS = OneOf(runs.c.job_id, "job_ids")
 # A backfill has a concurrency of its own.
 _COUNTS = runs.c.backfill_id.is_(None)
 _COLUMNS = (runs.c.job_id, runs.c.id, runs.c.state, runs.c.scheduled_for, runs.c.claim_id)
@@ -42,12 +43,12 @@ class Crowd:
         return len(self.going) + len(self.retrying) + len(self.queued)
 
 
-def crowds_of(connection: Connection, job_ids: Sequence[UUID], ended: Collection[UUID]) -> dict[UUID, Crowd]:
+def crowds_of(connection: Connection, job_ids: Sequence[UUID], ended: Collection[UUID]) -> Mapping[UUID, Crowd]:
     """Of each of the jobs. What runs by a claim in `ended` is over and only waits for its outcome's row.
 
     By the claim and not by the run, which may be going by another claim: elsewhere, after it was taken for lost here.
     """
-    crowds = {job_id: Crowd() for job_id in job_ids}
+    crowds: defaultdict[UUID, Crowd] = defaultdict(Crowd)
     if not job_ids:
         return crowds
     found = connection.execute(_CROWD, {"job_ids": list(job_ids)}).all()

@@ -1,7 +1,7 @@
 """Jobs as rows: reading, writing, listing. Every function works inside the caller's transaction."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Text, and_, bindparam, cast, delete, func, in
 from engine.nouns import Dropping, DueHint, Job, JobStatus, Pause
 from engine.policies import Policies
 from engine.timing import Timing
+from store.batches import OneOf
 from store.columns import AnyRow
 from store.tables import IS_SCHEDULED, jobs
 
@@ -28,15 +29,15 @@ _PAUSE_COLUMNS = {
 _OWN_FIELDS = [field.name for field in fields(Job) if field.name not in ("timing", "policies", "pause")]
 _OWN_COLUMNS = {name: jobs.c["job_metadata" if name == "metadata" else name] for name in _OWN_FIELDS}
 JOB_COLUMNS = [*_TIMING_COLUMNS.values(), *_POLICY_COLUMNS.values(), *_PAUSE_COLUMNS.values(), *_OWN_COLUMNS.values()]
-_POLICIES_FROM = len(_TIMING_COLUMNS)
-_PAUSE_FROM = _POLICIES_FROM + len(_POLICY_COLUMNS)
-_OWN_FROM = _PAUSE_FROM + len(_PAUSE_COLUMNS)
+POLICIES_FROM = len(_TIMING_COLUMNS)
+PAUSE_FROM = POLICIES_FROM + len(_POLICY_COLUMNS)
+OWN_FROM = PAUSE_FROM + len(_PAUSE_COLUMNS)
 # An edit leaves alone what only runs change, and they change it without a new version.
 _NOT_EDITED = {"id", "created_at", "last_run_at", "run_count", "consecutive_failures", "consecutive_crashes"}
 
 _SELECT = select(*JOB_COLUMNS)
 _BY_ID = _SELECT.where(jobs.c.id == bindparam("job_id"))
-_BY_IDS = _SELECT.where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+_BY_IDS = _SELECT.where(OneOf(jobs.c.id, "job_ids"))
 _PAGE = _SELECT.order_by(jobs.c.created_at, jobs.c.id).limit(bindparam("limit"))
 _PAGE_AFTER = _PAGE.where(
     tuple_(jobs.c.created_at, jobs.c.id)
@@ -103,8 +104,8 @@ _OVERDUE_VERSIONS = (
     .with_for_update()
 )
 _LISTED = select(jobs.c.exclude_calendars).where(jobs.c.id == bindparam("job_id"))
-_SCHEDULED = select(func.count()).select_from(jobs).where(jobs.c.next_run_at.is_not(None))
 _ANYTHING = select(jobs.c.version).limit(1)
+_SCHEDULED = select(func.count()).select_from(jobs).where(jobs.c.next_run_at.is_not(None))
 _PER_FUNCTION = select(jobs.c.function_name, func.count()).group_by(jobs.c.function_name)
 _INSERT = insert(jobs)
 _REPLACE = update(jobs).where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("expected_version"))
@@ -172,7 +173,8 @@ def page_of_due_hints(connection: Connection, until: datetime, after: DueHint | 
 
 def hints_of_pauses(connection: Connection, until: datetime, limit: int) -> list[DueHint]:
     """The first of the jobs whose pause ends up to the instant."""
-    return _hints(connection.execute(_PAUSES_ENDING, {"until": until, "limit": limit}))
+    hints = _hints(connection.execute(_PAUSES_ENDING, {"until": until, "limit": limit}))
+    return [replace(hint, is_exact=True) for hint in hints]
 
 
 def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
@@ -181,16 +183,17 @@ def _hints(rows: Iterable[AnyRow]) -> list[DueHint]:
     ]
 
 
-def read_anything(connection: Connection) -> None:
-    connection.execute(_ANYTHING).all()
-
-
 def count_scheduled(connection: Connection) -> int:
     return connection.execute(_SCHEDULED).scalar_one()
 
 
 def count_jobs_per_function(connection: Connection) -> dict[str, int]:
     return dict(connection.execute(_PER_FUNCTION).all())
+
+
+def read_anything(connection: Connection) -> None:
+    """To see whether the database answers."""
+    connection.execute(_ANYTHING).all()
 
 
 def newly_listed_calendars(connection: Connection, job: Job) -> list[str]:
@@ -243,10 +246,19 @@ def _row_of(job: Job) -> dict[str, Any]:
 
 def job_of(row: Sequence[Any]) -> Job:
     """The job in the columns of `JOB_COLUMNS`."""
-    pause = row[_PAUSE_FROM:_OWN_FROM]
+    return job_of_parts(
+        timing=Timing(*row[:POLICIES_FROM]),
+        policies=Policies(*row[POLICIES_FROM:PAUSE_FROM]),
+        pause=row[PAUSE_FROM:OWN_FROM],
+        own=row[OWN_FROM:],
+    )
+
+
+def job_of_parts(*, timing: Timing, policies: Policies, pause: Sequence[Any], own: Sequence[Any]) -> Job:
+    """The job of its timing, its policies, and the values of the columns of its pause and of its own."""
     return Job(
-        timing=Timing(*row[:_POLICIES_FROM]),
-        policies=Policies(*row[_POLICIES_FROM:_PAUSE_FROM]),
+        timing=timing,
+        policies=policies,
         pause=None if pause[0] is None else Pause(*pause),
-        **dict(zip(_OWN_FIELDS, row[_OWN_FROM:], strict=True)),
+        **dict(zip(_OWN_FIELDS, own, strict=True)),
     )

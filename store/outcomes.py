@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,15 +21,14 @@ from engine.nouns import (
     Trigger,
 )
 from store import log_rows
+from store.batches import BatchUpdate, OneOf
 from store.columns import AnyRow
 from store.run_rows import attempts_as_json
 from store.tables import IS_RUNNING, jobs, runs
 
 # Jobs are locked before their runs, by claims as well as here, and each in the order of their ids: two that write at
 # once wait, and never deadlock. SQLite needs no locks of rows, and is not asked.
-_LOCK_JOBS = (
-    select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).order_by(jobs.c.id).with_for_update()
-)
+_LOCK_JOBS = select(jobs.c.id).where(OneOf(jobs.c.id, "job_ids")).order_by(jobs.c.id).with_for_update()
 _STILL_RUNNING = (
     select(
         runs.c.id,
@@ -36,37 +36,36 @@ _STILL_RUNNING = (
         runs.c.claim_id,
         runs.c.trigger,
         runs.c.attempt,
+        runs.c.started_at,
         runs.c.earlier_attempts,
         runs.c.cancel_reason,
         runs.c.concurrency_key,
         runs.c.backfill_id,
     )
-    .where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_RUNNING)
+    .where(OneOf(runs.c.id, "run_ids"), IS_RUNNING)
     .order_by(runs.c.id)
     .with_for_update()
 )
+_FINISHED = (
+    "state", "attempt", "started_at", "finished_at", "lateness_ms", "duration_ms",
+    "error_type", "error_message", "error_traceback", "result", "reason",
+    "due_at", "earlier_attempts", "is_stuck", "reason_code",
+)  # fmt: skip
 _FINISH = (
     update(runs)
     .where(runs.c.id == bindparam("run_id"), IS_RUNNING)
-    .values({name: bindparam(f"new_{name}") for name in (
-        "state", "started_at", "finished_at", "lateness_ms", "duration_ms",
-        "error_type", "error_message", "error_traceback", "result", "reason",
-        "due_at", "attempt", "earlier_attempts", "is_stuck", "reason_code",
-    )})
-)  # fmt: skip
-_CALL_OVER = (
-    update(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), runs.c.is_stuck).values(is_stuck=None)
+    .values({name: bindparam(f"new_{name}") for name in _FINISHED})
 )
-_OVER = select(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id).where(
-    runs.c.id.in_(bindparam("run_ids", expanding=True))
+_FINISH_BATCH = BatchUpdate(
+    runs, keys=[runs.c.id], sets=[runs.c[name] for name in _FINISHED], only="\"runs\".state = 'running'"
 )
+_CALL_OVER = update(runs).where(OneOf(runs.c.id, "run_ids"), runs.c.is_stuck).values(is_stuck=None)
+_OVER = select(runs.c.job_id, runs.c.concurrency_key, runs.c.backfill_id).where(OneOf(runs.c.id, "run_ids"))
 # Held until the run is on record as waiting: a deletion of the job that comes then finds it, and ends it.
-_EXISTING = (
-    select(jobs.c.id).where(jobs.c.id.in_(bindparam("job_ids", expanding=True))).order_by(jobs.c.id).with_for_update()
-)
+_EXISTING = select(jobs.c.id).where(OneOf(jobs.c.id, "job_ids")).order_by(jobs.c.id).with_for_update()
 _STANDING = (
     select(jobs.c.id, jobs.c.status, jobs.c.consecutive_failures, jobs.c.consecutive_crashes)
-    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+    .where(OneOf(jobs.c.id, "job_ids"))
     .order_by(jobs.c.id)
     .with_for_update()
 )
@@ -83,6 +82,10 @@ _STAND = (
         consecutive_crashes=bindparam("new_crashes"),
     )
 )
+START_TOLERANCE = timedelta(milliseconds=50)
+"""By how much a job's `last_run_at` may be before the start of its run: each row of a job that is not written anew
+saves a page of the log."""
+
 # A claim says that the run starts; here is when it did, which for a run that waited for a thread is later.
 _STARTED = (
     update(jobs)
@@ -92,10 +95,16 @@ _STARTED = (
     )
     .values(last_run_at=bindparam("started_at"))
 )
+_STARTED_BATCH = BatchUpdate(
+    jobs,
+    keys=[jobs.c.id],
+    sets=[jobs.c.last_run_at],
+    only='("jobs".last_run_at IS NULL OR "jobs".last_run_at < new.last_run_at)',
+)
 # It did not start after all: the run that did is looked for, as another may have started since the claim.
 _NOT_STARTED = (
     update(jobs)
-    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+    .where(OneOf(jobs.c.id, "job_ids"))
     .values(
         last_run_at=select(func.max(runs.c.started_at))
         .where(runs.c.job_id == jobs.c.id, runs.c.backfill_id.is_(None))
@@ -181,12 +190,12 @@ def finish_runs(
     applied = _without_futile_retries(connection, applied, running)
     bad_streaks: list[BadStreak] = []
     if applied:
-        connection.execute(_FINISH, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
+        _finish_each(connection, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
         log_rows.keep_logs(connection, [(outcome.run_id, outcome.log) for outcome in applied])
         triggers = {run_id: row.trigger for run_id, row in running.items()}
         bad_streaks = _tell_jobs(connection, applied, triggers)
         telling = [outcome for outcome in applied if triggers[outcome.run_id] is not Trigger.BACKFILL]
-        _tell_jobs_of_starts(connection, telling)
+        _tell_jobs_of_starts(connection, telling, running)
         _take_back_starts(connection, [outcome for outcome in telling if outcome.undoes_claim], running)
     if overs:
         connection.execute(_CALL_OVER, {"run_ids": [over.run_id for over in overs]})
@@ -264,10 +273,20 @@ def _stand(job_id: UUID, standing: Standing) -> dict[str, Any]:
     }
 
 
-def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome]) -> None:
-    starts = [{"job_id": each.job_id, "started_at": each.started_at} for each in applied if each.started_at is not None]
-    if starts:
-        connection.execute(_STARTED, starts)
+def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome], running: Mapping[UUID, AnyRow]) -> None:
+    late = [each for each in applied if _is_later_than_claimed(each, running[each.run_id].started_at)]
+    # In their order, so that the latest of a job is what is left of it.
+    latest = dict(sorted((each.job_id, each.started_at) for each in late if each.started_at is not None))
+    if latest and connection.dialect.name == "sqlite":
+        _STARTED_BATCH.execute(connection, list(latest.items()))
+    elif latest:
+        connection.execute(_STARTED, [{"job_id": job_id, "started_at": at} for job_id, at in latest.items()])
+
+
+def _is_later_than_claimed(outcome: Outcome, claimed_for: datetime | None) -> bool:
+    """Whether the job is to be told when the run started: nearly always that is what the claim has told it."""
+    started_at = outcome.started_at
+    return started_at is not None and (claimed_for is None or started_at - claimed_for > START_TOLERANCE)
 
 
 def _take_back_starts(connection: Connection, undone: Sequence[Outcome], running: Mapping[UUID, AnyRow]) -> None:
@@ -279,6 +298,13 @@ def _take_back_starts(connection: Connection, undone: Sequence[Outcome], running
     counted = [each.job_id for each in undone if running[each.run_id].trigger is Trigger.SCHEDULE]
     if counted:
         connection.execute(NOT_COUNTED, [{"job_id": job_id} for job_id in counted])
+
+
+def _finish_each(connection: Connection, ends: Sequence[dict[str, Any]]) -> None:
+    if connection.dialect.name == "sqlite":
+        _FINISH_BATCH.execute(connection, [tuple(end.values()) for end in ends])
+    else:
+        connection.execute(_FINISH, ends)
 
 
 def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:

@@ -10,9 +10,17 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, Select, bindparam, exists, func, insert, select, tuple_
 
 from engine.nouns import Attempt, Run, RunError, RunState
+from store.batches import BatchInsert
 from store.tables import IS_RUNNING, runs
 
 _INSERT = insert(runs)
+_INSERT_CLAIMS = BatchInsert(
+    runs,
+    [runs.c[name] for name in (
+        "id", "job_id", "function_name", "trigger", "scheduled_for", "slot_count", "state", "attempt", "node",
+        "started_at", "lateness_ms", "concurrency_key", "claim_id",
+    )],
+)  # fmt: skip
 _BY_ID = select(runs).where(runs.c.id == bindparam("run_id"))
 _RUNNING_CLAIMS = select(runs.c.claim_id).where(
     runs.c.id.in_(bindparam("run_ids", expanding=True)),
@@ -28,9 +36,36 @@ _NEWEST_FIRST = select(runs).order_by(runs.c.scheduled_for.desc(), runs.c.id.des
 
 def insert_runs(connection: Connection, new: Iterable[Run | None]) -> None:
     """Keep the runs, in one statement; None stands for no run."""
-    rows = [_row_of(run) for run in new if run is not None]
+    rows = [run for run in new if run is not None]
+    if connection.dialect.name == "sqlite":
+        fresh = [values for run in rows if (values := _fresh_claim(run)) is not None]
+        _INSERT_CLAIMS.execute(connection, fresh)
+        rows = [run for run in rows if _fresh_claim(run) is None] if len(fresh) < len(rows) else []
     if rows:
-        connection.execute(_INSERT, rows)
+        connection.execute(_INSERT, [_row_of(run) for run in rows])
+
+
+def _fresh_claim(run: Run) -> tuple[Any, ...] | None:
+    """The values of a run that has just been claimed, which has no others; None if it has."""
+    others = (run.last_scheduled_for, run.finished_at, run.duration_ms, run.error, run.result, run.reason, run.due_at)
+    more = (run.cancel_reason, run.backfill_id, run.reason_code, run.is_stuck or None, run.earlier_attempts or None)
+    if any(value is not None for value in (*others, *more)):
+        return None
+    return (
+        run.id,
+        run.job_id,
+        run.function_name,
+        run.trigger,
+        run.scheduled_for,
+        run.slot_count,
+        run.state,
+        run.attempt,
+        run.node,
+        run.started_at,
+        run.lateness_ms,
+        run.concurrency_key,
+        run.claim_id,
+    )
 
 
 def find_run(connection: Connection, run_id: UUID) -> Run | None:

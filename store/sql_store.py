@@ -10,6 +10,7 @@ from engine.calendars import Calendar
 from engine.nodes import Claimant, Load, NodeRecord
 from engine.nouns import (
     Advance,
+    Assignment,
     CallOver,
     Dropping,
     DueHint,
@@ -34,10 +35,12 @@ from store import (
     outcomes,
     pause_rows,
     run_rows,
+    taking_back,
     waiting_runs,
 )
 from store.changes import ChangeWatch
 from store.database_clock import read_clock
+from store.job_batches import find_jobs
 from store.locks import DatabaseLock
 from store.transactions import Transactions
 from store.views import Views
@@ -57,10 +60,7 @@ class SqlStore:
     ) -> None:
         self._transactions = transactions
         self._reading, self._writing, self._changing = transactions.reading, transactions.writing, transactions.changing
-        self._changing_together = transactions.changing_together
-        self._lock = lock
-        self._watch = watch
-        self._close = close
+        self._lock, self._watch, self._close = lock, watch, close
         self.views = Views(transactions.reading, transactions.prompt_reads)
 
     def close(self) -> None:
@@ -83,7 +83,7 @@ class SqlStore:
         return self._lock.gone_nodes(nodes)
 
     def add_job(self, job: Job) -> None:
-        with self._changing_together() as connection:
+        with self._transactions.changing_together() as connection:
             calendar_rows.require_calendars(connection, job.timing.exclude_calendars)
             job_rows.insert_job(connection, job)
 
@@ -97,7 +97,7 @@ class SqlStore:
 
     def jobs_by_id(self, job_ids: Collection[UUID]) -> list[Job]:
         with self._reading() as connection:
-            return job_rows.find_jobs(connection, job_ids)
+            return find_jobs(connection, job_ids)
 
     def replace_job(
         self,
@@ -108,7 +108,7 @@ class SqlStore:
         keeps_status: bool = False,
         ended_pause: EndedPause | None = None,
     ) -> bool:
-        with self._changing_together() as connection:
+        with self._transactions.changing_together() as connection:
             newly_listed = job_rows.newly_listed_calendars(connection, job)
             is_replaced = job_rows.replace_job(connection, job, expected_version, keeps_status=keeps_status)
             # After the version was found right: an old copy of the job may list a calendar that is rightly gone.
@@ -192,6 +192,10 @@ class SqlStore:
     ) -> dict[UUID, Run | None]:
         with self._writing() as connection:
             return claims.advance_jobs(connection, advances, ended, by=by)
+
+    def take_back(self, claims_: Sequence[tuple[Assignment, int]]) -> set[UUID]:
+        with self._changing() as connection:
+            return taking_back.take_back_claims(connection, claims_)
 
     def add_manual_run(
         self, run: Run, *, ended: Collection[UUID] = (), by: Claimant | None = None, is_forced: bool = False

@@ -25,9 +25,17 @@ READERS = 8
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
 """What the write-ahead log is cut back to after it was longer (law 10)."""
 
+CACHE_KIB = 32_768
+"""Of the connection that writes: the indexes of a day's runs stay in memory, and each page is written once a batch."""
+
+CHECKPOINT_PAGES = 4_000
+"""After this many pages (16 MB) the write-ahead log is worked into the file, for which a commit has to wait."""
+
 _FOR_WRITING = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
+    f"PRAGMA cache_size=-{CACHE_KIB}",
+    f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}",
     f"PRAGMA journal_size_limit={LOG_LIMIT_BYTES}",
 )
 _FOR_READING = ("PRAGMA query_only=ON",)

@@ -18,6 +18,7 @@ from store.backfill_rows import (
     waiting_backfill_ids_for,
     waiting_backfill_ids_of,
 )
+from store.batches import OneOf
 from store.claims import RULES
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, loads_of_keys
@@ -40,14 +41,14 @@ _DUE = _HINT.where(runs.c.due_at > bindparam("since"), runs.c.due_at <= bindpara
 _HINTS_OF_JOB = _HINT.where(runs.c.job_id == bindparam("job_id")).order_by(runs.c.scheduled_for)
 # The slots of backfills are the oldest, and must not keep the others from being looked at.
 _RELEASED = _HINT.order_by(runs.c.backfill_id.is_not(None), runs.c.scheduled_for).limit(bindparam("limit"))
-_HINTS_OF_JOBS = _RELEASED.where(runs.c.job_id.in_(bindparam("among", expanding=True)))
-_HINTS_OF_KEYS = _RELEASED.where(runs.c.concurrency_key.in_(bindparam("among", expanding=True)))
-_WAITING = select(runs).where(runs.c.id.in_(bindparam("run_ids", expanding=True)), IS_WAITING)
-_JOBS = select(*JOB_COLUMNS).where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+_HINTS_OF_JOBS = _RELEASED.where(OneOf(runs.c.job_id, "among"))
+_HINTS_OF_KEYS = _RELEASED.where(OneOf(runs.c.concurrency_key, "among"))
+_WAITING = select(runs).where(OneOf(runs.c.id, "run_ids"), IS_WAITING)
+_JOBS = select(*JOB_COLUMNS).where(OneOf(jobs.c.id, "job_ids"))
 _TO_START = _WAITING.order_by(runs.c.scheduled_for, runs.c.id).with_for_update(skip_locked=True)
 _JOBS_TO_START = (
     select(jobs.c.id, jobs.c.version, jobs.c.status, *RULES)
-    .where(jobs.c.id.in_(bindparam("job_ids", expanding=True)))
+    .where(OneOf(jobs.c.id, "job_ids"))
     # One that somebody holds is left for the next look: who is frozen with it must not hold all others as well.
     .with_for_update(skip_locked=True)
 )

@@ -26,6 +26,9 @@ QUIET = {
     "look_around_seconds": 86_400.0,
     "window_seconds": inf,
     "max_wait_seconds": 86_400.0,
+    "ahead_seconds": 0.0,
+    "rest_seconds": 0.0,
+    "gather_seconds": 0.0,
 }
 
 
@@ -197,13 +200,26 @@ class Node:
             wakes_at = self.clock.sleeps_until(deadlines._condition)
             return wakes_at is not None and wakes_at <= next_one + 1e-6
 
+    def runs_to_come(self) -> int:
+        """How many runs are claimed ahead, for whose instant somebody sleeps."""
+        line, tickets = self.scheduler._runner.lanes.threads._line, self.scheduler._gate._tickets
+        with line._condition:
+            wakes_at, now = self.clock.sleeps_until(line._condition), self.clock.monotonic()
+            if wakes_at is None or wakes_at <= now or line._line[0][0] <= now:
+                return 0
+            return sum(assignment.run.id in tickets for _, _, assignment in line._line)
+
+    def _only_waits_for_instants(self) -> bool:
+        agenda = self._agenda
+        return sum(agenda.permits.values()) - sum(agenda._free.values()) == self.runs_to_come()
+
     def _timer_is_settled(self, *, runs_end: bool) -> bool:
         agenda = self._agenda
         with agenda.condition:
             wakes_at = self.clock.sleeps_until(agenda.condition)
             if wakes_at is None:
                 return False
-            if runs_end and not agenda.is_idle:
+            if runs_end and not agenda.is_idle and not self._only_waits_for_instants():
                 return False
             if agenda._is_held:
                 looks_at = None if self.scheduler._timer.is_failing else agenda._held_until
@@ -215,7 +231,8 @@ class Node:
                 return True
             # Notified, perhaps, but not awake yet: it will find something earlier than what it sleeps for.
             due_in = (looks_at - self.clock.now()).total_seconds()
-            return due_in > 0 and wakes_at <= self.clock.monotonic() + due_in + 1e-6
+            rest = agenda._rhythm.rest_seconds
+            return due_in > -rest and wakes_at <= self.clock.monotonic() + max(due_in, 0.0) + rest + 1e-6
 
 
 class Fleet:

@@ -6,7 +6,6 @@ import logging
 import os
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from typing import Any, Protocol
 
@@ -17,9 +16,11 @@ from engine.lanes.calls import FunctionReference, ProcessCall
 from engine.lanes.entries import WrittenLine
 from engine.lanes.loop_lane import LoopLane
 from engine.lanes.process_lane import ProcessLane
+from engine.lanes.start_line import StartLine
 from engine.limits import LOOP_BEAT_SECONDS
 from engine.nouns import Assignment
 from engine.output import RunOutput, current_output
+from engine.ports import Clock
 from engine.run_log import current_log
 from engine.run_path import Call, RunPath, run_keys, write_output
 
@@ -39,20 +40,20 @@ class Driver(Protocol):
 class ThreadDriver:
     """Plain functions, in threads of a pool."""
 
-    def __init__(self, run_path: RunPath, *, threads: int) -> None:
+    def __init__(self, run_path: RunPath, *, clock: Clock, threads: int) -> None:
         self._run_path = run_path
-        self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="scheduler-run")
+        self._line = StartLine(clock=clock, threads=threads, name="scheduler-run", run=self._perform_in_thread)
         self._process_id = os.getpid()
 
     def start(self, assignment: Assignment) -> None:
-        """Have a thread of the pool take it."""
-        self._pool.submit(self._run, assignment)
+        """Have a thread of the pool take it at its instant."""
+        self._line.put(assignment)
 
     def stop(self, timeout_seconds: float) -> None:  # noqa: ARG002 - nothing can end a thread that is in a call
         """End the threads that have nothing to do. One that is in a call stays until the call returns."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._line.stop()
 
-    def _run(self, assignment: Assignment) -> None:
+    def _perform_in_thread(self, assignment: Assignment) -> None:
         try:
             if self._run_path.enter(assignment):
                 # A context of its own: what the function binds must not reach the pool thread's next run.

@@ -1,11 +1,12 @@
 """The three lanes together: which run goes where, started when there is something for them."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from engine.lanes.drivers import Driver, LoopDriver, ProcessDriver, ThreadDriver
 from engine.lanes.loop_lane import LoopLane
 from engine.lanes.process_lane import ProcessLane
+from engine.lanes.start_line import StartLine
 from engine.limits import LANE_SECONDS_AT_STOP
 from engine.nouns import Assignment
 from engine.ports import Clock
@@ -27,7 +28,9 @@ class Lanes:
         clock: Clock,
         permits: Mapping[Lane, int],
         memory_limit_bytes: int | None,
+        not_taken: Callable[[Assignment, Exception], None],
     ) -> None:
+        """`not_taken` is called, from any thread, with a run that its lane did not take after all."""
         self._run_path = run_path
         self._functions = functions
         self._clock = clock
@@ -36,9 +39,12 @@ class Lanes:
         # Held while a lane starts, against law 5: a second run of a lane must not start it a second time.
         self._lock = threading.Lock()
         self._is_stopped = False
+        self._not_taken = not_taken
+        # The other lanes have no threads that could wait for an instant.
+        self._line = StartLine(clock=clock, threads=1, name="scheduler-start", run=self._start_in_lane)
         self.loop: LoopLane | None = None
         self.processes: ProcessLane | None = None
-        self.threads = ThreadDriver(run_path, threads=permits[Lane.THREAD])
+        self.threads = ThreadDriver(run_path, clock=clock, threads=permits[Lane.THREAD])
         self._drivers: dict[Lane, Driver] = {Lane.THREAD: self.threads}
 
     def start_ahead(self) -> None:
@@ -47,16 +53,26 @@ class Lanes:
             self._driver(lane)
 
     def start(self, assignment: Assignment) -> None:
-        """Hand the run to its lane; raises if that does not take it."""
-        self._driver(self._run_path.function_of(assignment).lane).start(assignment)
+        """Have the run start in its lane at its instant; raises if there can be no thread for it."""
+        if self._run_path.function_of(assignment).lane is Lane.THREAD:
+            self.threads.start(assignment)
+        else:
+            self._line.put(assignment)
 
     def stop(self) -> None:
         """End what can be ended."""
         with self._lock:
             self._is_stopped = True
             drivers = list(self._drivers.values())
+        self._line.stop()
         for driver in drivers:
             driver.stop(LANE_SECONDS_AT_STOP)
+
+    def _start_in_lane(self, assignment: Assignment) -> None:
+        try:
+            self._driver(self._run_path.function_of(assignment).lane).start(assignment)
+        except Exception as error:  # noqa: BLE001 - the lane is shut, or there is no thread or memory for another run
+            self._not_taken(assignment, error)
 
     def _driver(self, lane: Lane) -> Driver:
         with self._lock:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from uuid import UUID
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -195,3 +196,30 @@ def test_a_line_that_can_not_be_rendered_says_so() -> None:
     line = json.loads(json_line(LogEvent(0.0, "info", "test", "something", Unreadable())))
     assert (line["event"], line["level"]) == ("log event not renderable", "error")
     assert "no items" in line["error"]
+
+
+@given(
+    facts=st.dictionaries(
+        st.text(min_size=1), st.none() | st.booleans() | st.integers() | st.floats() | st.text(), max_size=6
+    ),
+    text=st.text(),
+    level=st.sampled_from(["debug", "info", "warning", "error", "critical"]),
+)
+def test_a_line_without_colours_is_that_of_structlog(facts: dict[str, object], text: str, level: str) -> None:
+    event = LogEvent(created_at=0.5, level=level, logger="test", event=text, facts=facts)
+    # What the renderer is given can be read off a line of JSON.
+    fields = {key: _as_printed(value) for key, value in json.loads(json_line(event)).items()}
+    fields = {_as_printed(key): value for key, value in fields.items()}
+    if fields.keys() & {"exception", "stack"}:
+        return
+    structlogs = structlog.dev.ConsoleRenderer(colors=False)(None, level, dict(fields))
+
+    assert console_line(colors=False)(event).decode() == f"{structlogs}\n"
+
+
+def _as_printed(value: Any) -> Any:
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in value
+    )

@@ -297,7 +297,7 @@ def test_a_number_of_runs_that_is_taken_away_lets_the_job_go_on(node: Node) -> N
 def test_a_run_that_was_taken_back_before_it_started_does_not_count(store: SqlStore) -> None:
     node = Node(store, pool_size=1).start()
     job = node.add(max_runs=2)
-    node.scheduler._runner.lanes.threads._pool.shutdown()
+    node.scheduler._runner.lanes.threads._line._pool.shutdown()
     node.advance(10)
     node.stop()
     assert (states(node, job), node.job(job).run_count) == (["skipped"], 0)

@@ -181,7 +181,7 @@ def test_nothing_starts_after_the_answer_wherever_the_claim_stands(
     elif stand == "committed":
         chaos.after["advance"] = act
     else:
-        node.scheduler._runner.lanes.threads._pool = InterferedPool(before=act)
+        node.scheduler._runner.lanes.threads._line._pool = InterferedPool(before=act)
 
     node.advance(10)
     node.advance(100)
@@ -197,8 +197,8 @@ def test_nothing_starts_after_the_answer_wherever_the_claim_stands(
 def test_nothing_starts_from_the_pools_queue_after_the_answer(node: Node, answer: str) -> None:
     job = node.add()
     blocker = Latch()
-    node.scheduler._runner.lanes.threads._pool = ThreadPoolExecutor(1)
-    node.scheduler._runner.lanes.threads._pool.submit(blocker, job_id="")
+    node.scheduler._runner.lanes.threads._line._pool = ThreadPoolExecutor(1)
+    node.scheduler._runner.lanes.threads._line._pool.submit(blocker, job_id="")
     blocker.await_entry()
     node.advance(10, runs_end=False)
     assert states(node) == ["running"]
@@ -214,8 +214,8 @@ def test_nothing_starts_from_the_pools_queue_after_the_answer(node: Node, answer
 def test_nothing_starts_after_a_second_pause_was_answered_before_the_first(node: Node, chaos: Interference) -> None:
     job = node.add()
     blocker = Latch()
-    node.scheduler._runner.lanes.threads._pool = ThreadPoolExecutor(1)
-    node.scheduler._runner.lanes.threads._pool.submit(blocker, job_id="")
+    node.scheduler._runner.lanes.threads._line._pool = ThreadPoolExecutor(1)
+    node.scheduler._runner.lanes.threads._line._pool.submit(blocker, job_id="")
     node.advance(10, runs_end=False)
 
     def while_the_first_has_not_told_the_gate() -> None:
@@ -236,8 +236,8 @@ def test_nothing_starts_after_a_second_delete_of_all_was_answered(
 ) -> None:
     node.add()
     blocker = Latch()
-    node.scheduler._runner.lanes.threads._pool = ThreadPoolExecutor(1)
-    node.scheduler._runner.lanes.threads._pool.submit(blocker, job_id="")
+    node.scheduler._runner.lanes.threads._line._pool = ThreadPoolExecutor(1)
+    node.scheduler._runner.lanes.threads._line._pool.submit(blocker, job_id="")
     node.advance(10, runs_end=False)
 
     def second() -> None:
@@ -260,8 +260,8 @@ def test_nothing_starts_after_a_second_delete_of_all_was_answered(
 def test_an_edit_of_a_paused_job_leaves_its_waiting_manual_run_alone(node: Node) -> None:
     job = node.add(status=JobStatus.PAUSED)
     blocker = Latch()
-    node.scheduler._runner.lanes.threads._pool = ThreadPoolExecutor(1)
-    node.scheduler._runner.lanes.threads._pool.submit(blocker, job_id="")
+    node.scheduler._runner.lanes.threads._line._pool = ThreadPoolExecutor(1)
+    node.scheduler._runner.lanes.threads._line._pool.submit(blocker, job_id="")
     node.scheduler.run_now(job.id)
 
     node.scheduler.change_job(job.id, JobChange(name="renamed"))
@@ -373,7 +373,7 @@ def test_a_run_that_the_pool_refuses_is_skipped_and_its_permit_is_back_once(node
         pool.after = refuse
     else:
         pool.before = refuse
-    node.scheduler._runner.lanes.threads._pool = pool
+    node.scheduler._runner.lanes.threads._line._pool = pool
     job = node.add()
 
     node.advance(10)
@@ -395,7 +395,7 @@ def test_a_run_that_began_although_the_pool_raised_is_not_called_skipped(node: N
         latch.await_entry()
         raise RuntimeError("can't start new thread")
 
-    node.scheduler._runner.lanes.threads._pool = InterferedPool(after=once(fail_late))
+    node.scheduler._runner.lanes.threads._line._pool = InterferedPool(after=once(fail_late))
     node.advance(10, runs_end=False)
     drive(node, lambda: not len(node.scheduler._recorder), seconds=1)
     at_work = states(node), free_threads(node)
@@ -407,7 +407,7 @@ def test_a_run_that_began_although_the_pool_raised_is_not_called_skipped(node: N
 
 
 def test_a_pool_that_raises_anything_else_holds_neither_permits_nor_the_other_jobs(node: Node) -> None:
-    node.scheduler._runner.lanes.threads._pool = InterferedPool(before=once(fails(MemoryError())))
+    node.scheduler._runner.lanes.threads._line._pool = InterferedPool(before=once(fails(MemoryError())))
     for _ in range(3):
         node.add()
 
@@ -992,7 +992,7 @@ def test_a_recorder_gives_up_at_the_end_of_a_stop_and_a_later_outcome_is_tried_o
         recorder._thread.join(0.01)
     with capture_logs() as lines:
         latch.release()
-        node.scheduler._runner.lanes.threads._pool.shutdown()
+        node.scheduler._runner.lanes.threads._line._pool.shutdown()
 
     assert "outcome not recorded" in [line["event"] for line in lines]
     chaos.end()
@@ -1111,7 +1111,7 @@ def test_nothing_is_kept_of_what_is_over(node: Node) -> None:
     assert node._agenda.scheduled_jobs == 0
     assert node._agenda._heap.entry_count <= 64
     assert not len(node.scheduler._recorder)
-    assert node.scheduler._runner.lanes.threads._pool._work_queue.qsize() == 0
+    assert node.scheduler._runner.lanes.threads._line._pool._work_queue.qsize() == 0
 
 
 def test_ten_thousand_tickets_and_jobs_leave_nothing_behind() -> None:

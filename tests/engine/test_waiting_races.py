@@ -464,7 +464,7 @@ def test_a_pause_that_is_slow_to_tell_leaves_what_waits_for_a_permit_of_a_resume
 
 
 def test_a_run_whose_call_is_over_after_all_is_not_over_for_who_asks(node: Node) -> None:
-    recorder = Recorder(store=node.store, clock=node.clock, recorded=nothing, finished=nothing, max_wait_seconds=1.0)
+    recorder = Recorder(store=node.store, clock=node.clock, recorded=nothing, finished=nothing)
     run = make_run()
     stuck = make_outcome(
         run,

@@ -109,7 +109,7 @@ def _let_go(node: Node, works: tuple[Work, ...]) -> None:
     for work in works:
         work.give_up()
     node.scheduler._runner.shut_down()
-    node.scheduler._runner.lanes.threads._pool.shutdown(wait=True)
+    node.scheduler._runner.lanes.threads._line._pool.shutdown(wait=True)
 
 
 def rows(node: Node) -> dict[float, Run]:
@@ -135,4 +135,4 @@ def _is_at_rest(node: Node, works: tuple[Work, ...]) -> bool:
         return False
     of_work = {id(work.condition) for work in works}
     in_call = sum(id(one.condition) in of_work for one in sleepers)
-    return in_call == len(gate) + len(scheduler._runner._stuck)
+    return in_call == len(gate) + len(scheduler._runner._stuck) - node.runs_to_come()

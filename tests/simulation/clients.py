@@ -124,8 +124,10 @@ class Clients:
                 scheduler.change_job(
                     job_id, JobChange(timing={"interval_seconds": self.world.random.choice(self.plan.intervals)})
                 )
+                self.rules.edit_answered(job_id)
             case "rename":
                 scheduler.change_job(job_id, JobChange(name="another name"))
+                self.rules.edit_answered(job_id)
             case "run_now" | "run_forced":
                 scheduler.run_now(job_id, is_forced=request.kind == "run_forced")
             case "cancel":

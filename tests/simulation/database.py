@@ -18,7 +18,7 @@ from store.revisions import upgrade
 from store.tables import metadata
 
 RUN_COLUMNS = ("job_id", "trigger", "scheduled_for", "last_scheduled_for", "slot_count", "state", "attempt", "node",
-               "is_stuck", "reason_code", "due_at", "earlier_attempts")  # fmt: skip
+               "is_stuck", "duration_ms", "reason_code", "due_at", "earlier_attempts")  # fmt: skip
 JOB_COLUMNS = ("version", "status", "interval_seconds", "cron_expression", "run_at", "anchor_at", "next_run_at",
                "last_scheduled_for", "updated_at", "max_runs", "run_count", "paused_at")  # fmt: skip
 NODE_COLUMNS = ("beats", "lost_at", "stopped_at")

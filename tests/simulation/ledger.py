@@ -16,7 +16,7 @@ EDITS = frozenset({"replace_job", "delete_job", "delete_all_jobs", "add_job"})
 
 @dataclass(slots=True)
 class JobRecord:
-    """A job as it is on record; `paused_by` is the number of the commit that paused it last."""
+    """A job as it is on record; `paused_by` and `edited_by` are the numbers of the commits that did so last."""
 
     id: UUID
     values: dict[str, Any]
@@ -24,6 +24,7 @@ class JobRecord:
     epoch: Epoch | None = None
     paused_by: int | None = None
     paused_at: int = 0
+    edited_by: int = 0
 
     @property
     def is_paused(self) -> bool:
@@ -83,6 +84,7 @@ class Ledger:
     """All rows of one seed, the epochs of all jobs, and what looks at each change of a run."""
 
     watch_run: Callable[[Commit, RunRecord | None, RunRecord], None]
+    watch_taken_back: Callable[[RunRecord], None]
     jobs: dict[UUID, JobRecord] = field(default_factory=dict)
     runs: dict[UUID, RunRecord] = field(default_factory=dict)
     epochs: dict[UUID, list[Epoch]] = field(default_factory=dict)
@@ -95,6 +97,8 @@ class Ledger:
         for change in changes:
             if change.table == "runs" and change.values is not None:
                 self._run_changed(commit, change)
+            elif change.table == "runs" and commit.verb == "take_back":
+                self._run_taken_back(change)
         for change in changes:
             if change.table == "jobs":
                 self._job_changed(commit, change)
@@ -120,6 +124,15 @@ class Ledger:
         last = _us(run.values["last_scheduled_for"])
         job.epoch.rows.append(Row(run.slot, run.slot if last is None else last, run.values["slot_count"], run.state))
 
+    def _run_taken_back(self, change: Change) -> None:
+        """As if its slot had never been claimed, also where that was the last one of its job."""
+        run = self.runs.pop(change.id)
+        epoch = self.epochs[run.job_id][-1]
+        epoch.rows.remove(next(row for row in epoch.rows if row.first == run.slot))
+        epoch.required = epoch.allowed = None
+        self.jobs[run.job_id].epoch = epoch
+        self.watch_taken_back(run)
+
     def _job_changed(self, commit: Commit, change: Change) -> None:
         before = self.jobs.get(change.id)
         if change.values is None:
@@ -132,9 +145,11 @@ class Ledger:
         self.jobs[change.id] = after
         if before is not None:
             after.epoch, after.paused_by, after.paused_at = before.epoch, before.paused_by, before.paused_at
+            after.edited_by = before.edited_by
         if after.is_paused and (before is None or not before.is_paused):
             after.paused_by, after.paused_at = commit.number, commit.at
         if commit.verb in EDITS:
+            after.edited_by = commit.number
             self._edited(commit, before, after)
         elif after.next_at is None and after.epoch is not None:
             # Its last run is claimed.

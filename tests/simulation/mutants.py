@@ -190,8 +190,8 @@ MUTANTS = (
             Edit(
                 "engine.runner",
                 "Runner._bring_home",
-                "self._agenda.give_back(lane)",
-                "self._agenda.give_back(lane, 2)",
+                "self._agenda.give_back(lane, permits, short_runs=short_runs[lane])",
+                "self._agenda.give_back(lane, permits + 1, short_runs=short_runs[lane])",
             ),
         ),
         within=QUICK,
@@ -305,11 +305,30 @@ MUTANTS = (
             Edit(
                 "engine.agenda",
                 "Agenda._take_from",
-                "min(max(self._free[lane], 0), MAX_CLAIM_BATCH)",
+                "min(self._room(lane), MAX_CLAIM_BATCH)",
                 "MAX_CLAIM_BATCH",
             ),
         ),
         within=QUICK,
+    ),
+    Mutant(
+        "edit beside a claim ahead",
+        "an edit leaves alone what is claimed ahead",
+        (
+            Edit("engine.ahead_claims", "AheadClaims.take_back", "if not tickets:", "if True:"),
+            Edit("engine.ahead_claims", "AheadClaims.await_others", "if not 0.0 <", "if True or not 0.0 <"),
+        ),
+        within=500,
+    ),
+    Mutant(
+        "half a claim taken back",
+        "the run of a claim that is taken back stays on record",
+        (
+            Edit(
+                "store.taking_back", "_take_back", "connection.execute(_DELETE_CLAIM, this_claim)", "pass"
+            ),
+        ),
+        within=500,
     ),
     Mutant(
         "silent deletion",

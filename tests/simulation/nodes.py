@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-import engine.lanes.drivers
+import engine.lanes.start_line
 import engine.watcher
 import store.pause_rows
 from engine.clock import DatabaseClock
@@ -43,7 +43,7 @@ def cooperative_engine(world: World, *, is_verbose: bool = False) -> Iterator[No
         if name.startswith("engine.") and getattr(module, "threading", None) is threading
     ]
     patched += [
-        (engine.lanes.drivers, "ThreadPoolExecutor", lambda max_workers, **_: Pool(world, max_workers=max_workers)),
+        (engine.lanes.start_line, "ThreadPoolExecutor", lambda max_workers, **_: Pool(world, max_workers=max_workers)),
         (engine.watcher, "WAITING_RECHECK_SECONDS", WAITING_RECHECK_SECONDS),
         (store.pause_rows, "uuid4", lambda: random_id(world)),
     ]
@@ -176,8 +176,10 @@ class NodeProcess(Process):
 
     @property
     def queued_runs(self) -> list[Assignment]:
-        pool: Any = self.scheduler._runner.lanes.threads._pool
-        return list(pool.queued)
+        """Those that wait for their instant or for a thread, but for claims that were taken back."""
+        tickets = self.scheduler._gate._tickets
+        line = self.scheduler._runner.lanes.threads._line._line
+        return [assignment for _, _, assignment in line if assignment.run.id in tickets]
 
     def _watch_entries(self) -> None:
         path = self.scheduler._runner.lanes._run_path
@@ -204,7 +206,7 @@ class NodeProcess(Process):
             self.rules.violated(f"{self.name} has {self.free_permits} permits of {self.threads}")
         claimed = sum(each.run.trigger.value != "manual" for each in self.queued_runs)
         claimed += sum(each.process is self and each.trigger != "manual" for each in self.rules.calls.going_on)
-        if claimed > self.threads:
+        if claimed > max(self.threads, self.rules.came_home(self.node)):
             self.rules.violated(f"{self.name} claimed {claimed} runs at once and has {self.threads} threads")
         self.faults.point(self, "enter", "after", writes=False)
 

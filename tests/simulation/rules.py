@@ -22,6 +22,14 @@ SMALL_TROUBLE = 5 * SECOND // 2
 """How long after the end of a trouble slots may be late: until a node that hangs is taken for dead, and backoffs are
 over; or until the next node takes over."""
 
+PACE = SECOND * 3 // 2
+"""Within this time runs must have come home for as many to be claimed beyond the threads; more than it takes."""
+
+SHORT_RUN_MS = 100
+
+MOMENT = SECOND // 1_000
+"""What the clocks of two nodes may differ by."""
+
 FELT_WITHIN = 2 * SECOND
 """After this long, an edit on any node is in force on all."""
 
@@ -47,6 +55,8 @@ class Rules:
     forced: set[UUID] = field(default_factory=set)
     deleted: set[tuple[Any, UUID]] = field(default_factory=set)
     paused: dict[tuple[Any, UUID], int] = field(default_factory=dict)
+    edited: dict[UUID, tuple[int, int, int]] = field(default_factory=dict)
+    """The number of the last edit of a job that was answered, and when that was, by the world and by the wall clock."""
     all_paused: dict[Any, int] = field(default_factory=dict)
     beats: dict[UUID, tuple[int, int]] = field(default_factory=dict)
     lost_nodes: set[UUID] = field(default_factory=set)
@@ -57,7 +67,7 @@ class Rules:
     pause_of_all_at: int = 0
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(self._run_changed)
+        self.ledger = Ledger(self._run_changed, self._run_taken_back)
 
     def violated(self, text: str) -> None:
         self.world.note(f"VIOLATION {text}")
@@ -100,6 +110,10 @@ class Rules:
             self._ended(commit, before, after)
         elif before.state not in {*WAITING, "running", after.state}:
             self.violated(f"run {after.id} was {before.state} and is made {after.state} by {commit.verb}")
+
+    def _run_taken_back(self, run: RunRecord) -> None:
+        if self.calls.by_run.get(run.id):
+            self.violated(f"run {run.id} was called, and its claim is taken back")
 
     def _claimed(self, commit: Commit, before: RunRecord | None, after: RunRecord) -> None:
         job = self.ledger.jobs.get(after.job_id)
@@ -181,6 +195,10 @@ class Rules:
             self.violated(f"run {entry.run_id} starts after the deletion of its job was answered")
         if claimed_by < self.paused.get(place, 0):
             self.violated(f"run {entry.run_id} starts after the pause of its job was answered")
+        edited_by, answered_at, ahead = self.edited.get(entry.job_id, (0, 0, 0))
+        is_due_later = entry.slot - ahead > answered_at + MOMENT and ahead == entry.ahead
+        if entry.trigger == "schedule" and claimed_by < edited_by and is_due_later and entry.attempt == 1:
+            self.violated(f"run {entry.run_id} starts as its job was before an edit that was answered before its slot")
         if entry.is_forced:
             return
         if self.pause_of_all is not None and self.all_paused.get(entry.process, 0) >= self.pause_of_all:
@@ -234,9 +252,22 @@ class Rules:
         if job is not None and job.is_paused and job.paused_by is not None:
             self.paused[process, job_id] = job.paused_by
 
+    def edit_answered(self, job_id: UUID) -> None:
+        job = self.ledger.jobs.get(job_id)
+        if job is not None:
+            self.edited[job_id] = job.edited_by, self.world.now, self.world.ahead
+
     def pause_of_all_answered(self, process: Any) -> None:
         if self.pause_of_all is not None:
             self.all_paused[process] = self.pause_of_all
+
+    def came_home(self, node: UUID) -> int:
+        """How many short runs of the node are over since a moment ago: its read-ahead may go by that."""
+        since = self.world.now - PACE
+        return sum(
+            run.node == node and run.changed_at >= since and (run.values["duration_ms"] or PACE) <= SHORT_RUN_MS
+            for run in self.ledger.runs.values()
+        )
 
     # --- the end ---
 

@@ -25,7 +25,7 @@ def test_nothing_is_violated_whatever_happens(first: int) -> None:
 def test_a_seed_replays_exactly(seed: int) -> None:
     first, second = (run_plan(plan_of(seed)) for _ in range(2))
 
-    assert len(first.trace) > 100
+    assert len(first.trace) > 50
     assert first.trace_hash == second.trace_hash
 
 

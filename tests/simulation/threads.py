@@ -232,11 +232,6 @@ class Pool:
         if cancel_futures:
             self._queue.clear()
 
-    @property
-    def queued(self) -> list[Any]:
-        """What waits for a thread."""
-        return [arguments[0] for _, arguments in self._queue]
-
     def _next(self) -> None:
         if self._free and self._queue:
             self._free -= 1

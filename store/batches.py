@@ -1,0 +1,154 @@
+"""Many rows in one step: what is done for each slot, done for all of a batch at once.
+
+On SQLite each row of an `executemany`, and each row that is read, lets go of the interpreter and has to wait for it
+again; a batch of two hundred would be as many switches of threads. There, rows are written as VALUES of one statement.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
+from functools import lru_cache
+from itertools import chain
+from operator import attrgetter
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Enum,
+    Table,
+    Text,
+    TypeDecorator,
+    Uuid,
+    bindparam,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.visitors import InternalTraversal
+
+from store.columns import UtcDateTime, instant_text
+
+MOST_ROWS = 128
+"""Rows of one statement: each power of two up to here is a text of its own, which the driver keeps prepared."""
+
+Values = Sequence[Any]
+
+
+class _ListInJson(TypeDecorator[Sequence[UUID | str]]):
+    """Ids or words as one parameter."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[UUID | str] | None, dialect: Dialect) -> str:  # noqa: ARG002 - SQLAlchemy's signature
+        return orjson.dumps([each.hex if isinstance(each, UUID) else each for each in value or ()]).decode()
+
+
+class OneOf(ColumnElement[bool]):
+    """Whether a column is among the values of a parameter that holds a list.
+
+    A text that is the same for any number of values: those of `IN` are written anew for each, and prepared anew.
+    """
+
+    inherit_cache = True
+    _traverse_internals = [  # noqa: RUF012 - as SQLAlchemy declares it
+        ("in_json", InternalTraversal.dp_clauseelement),
+        ("spelled_out", InternalTraversal.dp_clauseelement),
+        ("column", InternalTraversal.dp_clauseelement),
+    ]
+
+    def __init__(self, column: Column[Any], name: str) -> None:
+        self.column = column
+        self.in_json = bindparam(name, type_=_ListInJson())
+        self.spelled_out = column.in_(bindparam(name, expanding=True))
+
+
+@compiles(OneOf)
+def _spelled_out(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
+    return str(compiler.process(element.spelled_out, **options))
+
+
+@compiles(OneOf, "sqlite")
+def _in_json(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
+    column, values = (compiler.process(each, **options) for each in (element.column, element.in_json))
+    return f"{column} IN (SELECT value FROM json_each({values}))"  # noqa: S608 - of names and places, no values
+
+
+class BatchInsert:
+    """Inserts rows with values for some of a table's columns. On SQLite."""
+
+    def __init__(self, table: Table, columns: Sequence[Column[Any]]) -> None:
+        self._columns = tuple(columns)
+        names = ", ".join(f'"{column.name}"' for column in self._columns)
+        self._head = f'INSERT INTO "{table.name}" ({names}) VALUES '  # noqa: S608 - of names, no values
+
+    def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Each row has the values of the columns in their order."""
+        for part in _parts(rows):
+            text = self._head + _places(len(self._columns), len(part))
+            connection.exec_driver_sql(text, _parameters(self._columns, part))
+
+
+class BatchUpdate:
+    """Updates rows, each by its key, to values of its own. On SQLite."""
+
+    def __init__(
+        self, table: Table, *, keys: Sequence[Column[Any]], sets: Sequence[Column[Any]], also: str = "", only: str = ""
+    ) -> None:
+        """`also` is set as well, `only` is asked of the row that is there: texts of SQL over the table and `new`."""
+        self._columns = (*keys, *sets)
+        given = ", ".join(f"key_{column.name}" for column in keys)
+        new = ", ".join(f'"{column.name}"' for column in sets)
+        assignments = [f'"{column.name}" = new."{column.name}"' for column in sets] + ([also] if also else [])
+        conditions = [f'"{table.name}"."{column.name}" = new.key_{column.name}' for column in keys]
+        where = " AND ".join(conditions + ([only] if only else []))
+        self._head = f"WITH new ({given}, {new}) AS (VALUES "
+        self._tail = f') UPDATE "{table.name}" SET {", ".join(assignments)} FROM new WHERE {where}'  # noqa: S608 - likewise
+
+    def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
+        """Each row has the values of the keys and of what is set, in their order."""
+        for part in _parts(rows):
+            text = self._head + _places(len(self._columns), len(part)) + self._tail
+            connection.exec_driver_sql(text, _parameters(self._columns, part))
+
+
+def _parts(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
+    done = 0
+    while done < len(rows):
+        size = min(MOST_ROWS, 1 << ((len(rows) - done).bit_length() - 1))
+        yield rows[done : done + size]
+        done += size
+
+
+@lru_cache(maxsize=256)
+def _places(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+def _parameters(columns: Sequence[Column[Any]], rows: Sequence[Values]) -> tuple[Any, ...]:
+    """All values, as the driver wants them: column by column, so that each conversion is looked up once a batch."""
+    converted = [_converted(column, values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)]
+    return tuple(chain.from_iterable(zip(*converted, strict=True)))
+
+
+def _converted(column: Column[Any], values: Values) -> Values:
+    convert = _CONVERSIONS.get(type(column.type))
+    return values if convert is None else [None if value is None else convert(value) for value in values]
+
+
+def _word(word: StrEnum | str) -> str:
+    return word.value if isinstance(word, StrEnum) else word
+
+
+_CONVERSIONS: dict[type, Callable[[Any], Any]] = {
+    Uuid: attrgetter("hex"),
+    UtcDateTime: instant_text,
+    Enum: _word,
+    JSON: json.dumps,
+}
+"""What SQLAlchemy's own types do, which it does value by value."""
