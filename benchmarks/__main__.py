@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import burst, cron_cost, dispatch_latency, downtime, service_figures
+from benchmarks import api, burst, cron_cost, dispatch_latency, downtime, service_figures
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
     dispatch_latency.measure(others=options.others)
     burst.measure()
     service_figures.main()
+    api.main()
     downtime.main()
     cron_cost.main()
 

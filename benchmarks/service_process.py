@@ -9,23 +9,26 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 
+QUIET = ("--no-access-log",)
+"""Options of uvicorn, where requests are not what is measured."""
+
 
 class ServiceProcess:
     """A running service; `seconds_to_ready` is from spawning it to its first good `/readyz`."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, options: Sequence[str] = QUIET, /, **environment: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(self.port), "--no-access-log"],
+            [sys.executable, "-m", "uvicorn", "app.main:app", "--port", str(self.port), *options],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "LOG_LEVEL": "WARNING"} | environment,
             stdout=(folder / "service.log").open("a"),
@@ -64,9 +67,9 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(folder: Path, **environment: str) -> Iterator[ServiceProcess]:
+def service(folder: Path, options: Sequence[str] = QUIET, /, **environment: str) -> Iterator[ServiceProcess]:
     """A service in `folder`, stopped at the end."""
-    process = ServiceProcess(folder, **environment)
+    process = ServiceProcess(folder, options, **environment)
     try:
         yield process
     finally:
