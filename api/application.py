@@ -21,6 +21,8 @@ from api import (
 from api.body_limit import BodyLimit
 from api.documentation import DESCRIPTION, TAGS, document_only_what_happens
 from api.errors import add_error_handlers
+from api.express import ExpressJob
+from api.gathering import Gathering
 from api.outage import OutageWatch
 from api.service import Reads, Service
 from api.startup import StartupRefusal
@@ -52,6 +54,8 @@ def create_app(*, version: str, lifespan: Lifespan[FastAPI] | None = None, role:
     """The application. What it works with is attached by `lifespan` or by a test: see `attach_service`."""
     app = _whole_api(version, lifespan) if role.serves_api else _health_only(version, lifespan)
     add_error_handlers(app)
+    if role.serves_api:
+        app.add_middleware(ExpressJob)
     app.add_middleware(BodyLimit)
     app.add_middleware(StartupRefusal)
     app.add_middleware(OutageWatch, unconcerned=service_routes.HEALTH_PATH)
@@ -95,6 +99,7 @@ def attach_service(app: FastAPI, *, scheduler: Scheduler, store: Reads, clock: C
         app.version,
         created_at_monotonic=clock.monotonic(),
         live_logs=scheduler.live_logs,
+        creations=Gathering(scheduler.create_jobs),
     )
 
 

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.models import Example
+from starlette.concurrency import run_in_threadpool
 
 from api.errors import CREATING, documented
 from api.job_stream import all_jobs
-from api.job_views import view_of
+from api.job_views import answer, view_of
 from api.previews import PreviewView, preview_answer
 from api.refusals import InvalidJobId, NotConfirmed
 from api.requests import CHANGE, CRON_JOB, INTERVAL_JOB, JobCreate, JobUpdate
@@ -50,11 +51,14 @@ ChangedFields = Annotated[
     response_model=JobView | PreviewView,
     responses=DRY_RUN | documented(*CREATING, StoreUnavailable),
 )
-def create_job(body: WholeJob, service: TheService, dry_run: DryRun = False) -> JobView | Response:
+async def create_job(body: WholeJob, service: TheService, dry_run: DryRun = False) -> Response:
     """An active job is scheduled at once; a paused one is stored."""
+    draft = body.draft()
     if dry_run:
-        return preview_answer(service.scheduler.forecast.of_creation(body.draft()))
-    return view_of(service, service.scheduler.create_job(body.draft()))
+        return await run_in_threadpool(lambda: preview_answer(service.scheduler.forecast.of_creation(draft)))
+    if service.may_run_validators(draft.function_name):
+        return await run_in_threadpool(lambda: answer(service, service.scheduler.create_job(draft)))
+    return answer(service, await service.creations.ask(draft))
 
 
 @router.get("", response_model=list[JobView], summary="List all jobs", responses=documented(StoreUnavailable))
@@ -63,13 +67,13 @@ def list_jobs(service: TheService) -> Response:
     return all_jobs(service.store, view=partial(view_of, service))
 
 
-@router.get("/{job_id}", summary="Get a job", responses=documented(*KNOWN, StoreUnavailable))
-def get_job(job_id: JobId, service: TheService) -> JobView:
+@router.get("/{job_id}", response_model=JobView, summary="Get a job", responses=documented(*KNOWN, StoreUnavailable))
+def get_job(job_id: JobId, service: TheService) -> Response:
     """With when it ran last and when it runs next."""
     job = service.store.job(job_id)
     if job is None:
         raise JobNotFound
-    return view_of(service, job)
+    return answer(service, job)
 
 
 @router.put(
@@ -78,11 +82,11 @@ def get_job(job_id: JobId, service: TheService) -> JobView:
     response_model=JobView | PreviewView,
     responses=DRY_RUN | documented(*KNOWN, *CREATING, StoreUnavailable),
 )
-def replace_job(job_id: JobId, body: WholeJob, service: TheService, dry_run: DryRun = False) -> JobView | Response:
+def replace_job(job_id: JobId, body: WholeJob, service: TheService, dry_run: DryRun = False) -> Response:
     """What is not named gets its default. An interval that stays the same keeps its grid."""
     if dry_run:
         return preview_answer(service.scheduler.forecast.of_replacement(job_id, body.draft()))
-    return view_of(service, service.scheduler.replace_job(job_id, body.draft()))
+    return answer(service, service.scheduler.replace_job(job_id, body.draft()))
 
 
 @router.patch(
@@ -91,11 +95,11 @@ def replace_job(job_id: JobId, body: WholeJob, service: TheService, dry_run: Dry
     response_model=JobView | PreviewView,
     responses=DRY_RUN | documented(*KNOWN, *CREATING, StoreUnavailable),
 )
-def change_job(job_id: JobId, body: ChangedFields, service: TheService, dry_run: DryRun = False) -> JobView | Response:
+def change_job(job_id: JobId, body: ChangedFields, service: TheService, dry_run: DryRun = False) -> Response:
     """Only what is named changes. One kind of schedule clears the others."""
     if dry_run:
         return preview_answer(service.scheduler.forecast.of_change(job_id, body.change()))
-    return view_of(service, service.scheduler.change_job(job_id, body.change()))
+    return answer(service, service.scheduler.change_job(job_id, body.change()))
 
 
 @router.delete(

@@ -1,8 +1,15 @@
 """Jobs as clients see them, with what only the scheduler knows of them."""
 
+from fastapi.responses import Response
+
 from api.responses import JobView
 from api.service import Service
 from engine.nouns import Job
+
+
+def answer(service: Service, job: Job) -> Response:
+    """The answer that is the job: FastAPI would check what is of our own making, and take another thread for it."""
+    return Response(view_of(service, job).model_dump_json(), media_type="application/json")
 
 
 def view_of(service: Service, job: Job) -> JobView:

@@ -85,7 +85,7 @@ class PolicyFields(BaseModel):
 
     def policies(self) -> Policies:
         """All of them in the engine's words, with defaults for what is not given."""
-        given = {name: getattr(self, name) for name in POLICY_NAMES}
+        given = {name: getattr(self, name) for name in self.model_fields_set.intersection(POLICY_NAMES)}
         return Policies(**{name: value for name, value in given.items() if value is not None})
 
     def named_policies(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class TimingFields(BaseModel):
 
     def timing(self) -> Timing:
         """All of it in the engine's words, with defaults for what is not given."""
-        given = {name: getattr(self, name) for name in DEFAULTS}
+        given = {name: getattr(self, name) for name in self.model_fields_set.intersection(DEFAULTS)}
         return Timing(**{name: value for name, value in given.items() if value is not None})
 
     def named_timing(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import TypeAdapter, ValidationError
 
 from api.fields import CALENDAR_NAME_PATTERN
+from api.gathering import Gathering
 from api.open_streams import OpenStreams
 from api.refusals import InvalidJobId, InvalidRunId, NotConfirmed
 from engine.backfills import BackfillProgress
@@ -21,11 +22,17 @@ from engine.live_logs import LiveLogs
 from engine.nodes import NodeRecord
 from engine.nouns import Job, Run, RunState
 from engine.ports import Clock
+from engine.requests import JobDraft
 from engine.scheduler import Scheduler
 
 
 class Reads(Protocol):
     """What is read from the store without asking the engine. Each raises StoreUnavailable."""
+
+    @property
+    def at_once(self) -> "Reads | None":
+        """The same for the event loop, for one thing by its key: raises WouldWait, and None stands for always."""
+        ...
 
     def job(self, job_id: UUID) -> Job | None:
         """The job of this id."""
@@ -88,7 +95,13 @@ class Service:
     version: str
     created_at_monotonic: float
     live_logs: LiveLogs
+    creations: Gathering[JobDraft, Job]
     open_streams: OpenStreams = field(default_factory=OpenStreams)
+
+    def may_run_validators(self, function_name: str) -> bool:
+        """Whether an author's code checks metadata for this function: it may take its time, so it gets a thread."""
+        function = self.scheduler.functions.get(function_name)
+        return function is not None and function.metadata_type is not None
 
 
 # These look things up in memory only: asynchronous, they need no thread of their own.

@@ -1,6 +1,6 @@
 """`python -m benchmarks`: those that are published beside others' figures, into benchmarks/results/."""
 
-from benchmarks import burst, computing, dispatch_latency, scale
+from benchmarks import api, burst, computing, dispatch_latency, scale
 from benchmarks.options import read_options
 from benchmarks.results import write_results
 
@@ -9,6 +9,7 @@ MEASUREMENTS = {
     "burst": burst.measure_all,
     "computing": computing.measure_all,
     "scale": scale.measure_all,
+    "api": api.measure_all,
 }
 
 

@@ -1,11 +1,8 @@
-"""Start to ready, memory, requests a second, size of the code."""
+"""Start to ready, memory, size of the code."""
 
 import io
-import re
-import shutil
 import sqlite3
 import statistics
-import subprocess
 import time
 import tokenize
 import urllib.request
@@ -16,23 +13,14 @@ from benchmarks.service_process import ROOT, ServiceProcess, new_folder, service
 STARTS = 5
 JOBS = 10_000
 LISTED_JOBS = 200_000
-CONNECTIONS = 8
-SECONDS = 10
 PACKAGES = ("registry", "engine", "store", "api", "app", "tests", "benchmarks")
 NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-
-POST_SCRIPT = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.body = '{"name": "n", "function_name": "print_hello", "interval_seconds": 86400, "job_metadata": {"a": 1}}'
-"""
 
 
 def main() -> None:
     """Measure and print."""
     print_start_and_memory()
     print_listing()
-    print_requests()
     print_lines_of_code()
 
 
@@ -87,35 +75,6 @@ def multiply_jobs(path: Path, wanted: int) -> None:
             f"INSERT INTO jobs (id, {listed}) SELECT lower(hex(randomblob(16))), {listed} FROM counted, jobs",
             (wanted,),
         )
-
-
-def print_requests() -> None:
-    if shutil.which("wrk") is None:
-        print("requests a second: not measured, wrk is not installed")
-        return
-    with new_folder() as folder, service(folder) as running:
-        (folder / "post.lua").write_text(POST_SCRIPT)
-        job = running.post("/jobs", {"name": "n", "function_name": "print_hello", "interval_seconds": 86_400})
-        print_rate(f"GET /jobs/{{id}}, {CONNECTIONS} connections", f"{running.url}/jobs/{job['id']}")
-        answered = print_rate(
-            f"POST /jobs, {CONNECTIONS} connections", f"{running.url}/jobs", "-s", str(folder / "post.lua")
-        )
-        kept = len(running.get("/jobs")) - 1
-        assert answered <= kept <= answered + CONNECTIONS, f"{answered} answered, {kept} kept"
-
-
-def print_rate(what: str, url: str, *options: str) -> int:
-    command = ["wrk", "-t2", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", *options, url]
-    report = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert "Non-2xx" not in report, report
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", report)
-    slowest = re.search(r"99%\s+([\d.]+\w+)", report)
-    requests = re.search(r"(\d+) requests in", report)
-    assert rate, report
-    assert slowest, report
-    assert requests, report
-    print(f"{what}: {float(rate[1]):.0f}/s, p99 {slowest[1]}")
-    return int(requests[1])
 
 
 def print_lines_of_code() -> None:

@@ -9,24 +9,27 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMAND = (sys.executable, "-m", "uvicorn", "app.main:app", "--no-access-log")
+COMMAND = (sys.executable, "-m", "uvicorn", "app.main:app")
+
+QUIET = ("--no-access-log",)
+"""Options of uvicorn, where requests are not what is measured."""
 
 
 class ServiceProcess:
     """A running service; `seconds_to_ready` is from spawning it to its first good `/readyz`."""
 
-    def __init__(self, folder: Path, processes: int = 1, /, **environment: str) -> None:
+    def __init__(self, folder: Path, processes: int = 1, options: Sequence[str] = QUIET, /, **environment: str) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            [*COMMAND, "--port", str(self.port), *(["--workers", str(processes)] if processes > 1 else [])],
+            [*COMMAND, *options, "--port", str(self.port), *(["--workers", str(processes)] if processes > 1 else [])],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "LOG_LEVEL": "WARNING"} | environment,
             stdout=(folder / "service.log").open("a"),
@@ -72,9 +75,11 @@ class ServiceProcess:
 
 
 @contextmanager
-def service(folder: Path, processes: int = 1, /, **environment: str) -> Iterator[ServiceProcess]:
+def service(
+    folder: Path, processes: int = 1, options: Sequence[str] = QUIET, /, **environment: str
+) -> Iterator[ServiceProcess]:
     """A service in `folder`, stopped at the end."""
-    process = ServiceProcess(folder, processes, **environment)
+    process = ServiceProcess(folder, processes, options, **environment)
     try:
         yield process
     finally:

@@ -10,7 +10,7 @@ from uuid import UUID
 from engine.errors import PoolFull
 from engine.heap import DOUBT, DueHeap
 from engine.homes import Homes
-from engine.limits import MAX_CLAIM_BATCH, MAX_WAITING_MANUAL_RUNS
+from engine.limits import MAX_CLAIM_BATCH, MAX_COLLECTED, MAX_WAITING_MANUAL_RUNS
 from engine.nouns import DueHint
 from engine.ports import Clock
 from engine.read_ahead import ReadAhead
@@ -185,6 +185,8 @@ class Agenda:
                 self._asleep_until = self._clock.now() + timedelta(seconds=seconds)
                 self._clock.wait(self.condition, seconds)
                 self._asleep_until = None
+        self._collect_due()
+        with self.condition:
             return self._take()
 
     def overdraw(self, lane: Lane) -> bool:
@@ -282,11 +284,21 @@ class Agenda:
         # Subtracting first and capping then: a job due in the year 9999 must not reach the wait itself.
         return min((instant - self._clock.now()).total_seconds(), self._rhythm.max_wait_seconds)
 
+    def _collect_due(self) -> None:
+        """Have what is due wait for room, a few at a time (law 5): a crowd must not hide what comes after it."""
+        for _ in range(0, MAX_COLLECTED, MAX_CLAIM_BATCH):
+            with self.condition:
+                if self._is_stopped or self._is_held:
+                    return
+                due = self._heap.pop_due(self._clock.now(), at_most=MAX_CLAIM_BATCH)
+                for hint in due:
+                    self._ready.add(hint)
+            if len(due) < MAX_CLAIM_BATCH:
+                return
+
     def _take(self) -> list[Taken]:
         if self._is_stopped or self._is_held:
             return []
-        for hint in self._heap.pop_due(self._clock.now(), at_most=MAX_CLAIM_BATCH):
-            self._ready.add(hint)
         taken = [taken for lane in Lane for taken in self._take_from(lane)]
         if taken:
             self._took_at = self._clock.monotonic()

@@ -1,6 +1,6 @@
 """Changing jobs: read, decide, write, and then tell heap and gate, each in that order and once (law 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -57,6 +57,17 @@ class Editor:
             self._agenda.hasten(job.id)
             raise
         self._wake(job)
+
+    def add_together(self, jobs: Sequence[Job]) -> None:
+        """The same for several that list no calendars, all of them or none. Raises StoreUnavailable."""
+        try:
+            self._store.add_jobs(jobs)
+        except StoreUnavailable:
+            for job in jobs:
+                self._agenda.hasten(job.id)
+            raise
+        for job in jobs:
+            self._wake(job)
 
     def edit(self, job_id: UUID, edit: Edit, *, event: str) -> Job:
         """Write what `edit` makes of the job, and log `event`. Raises JobNotFound, StoreUnavailable, what edit does."""

@@ -82,6 +82,12 @@ never to fire. Of the past, 43 are known (Cairo, 1 May). Each costs up to 0.1 ms
 MAX_CLAIM_BATCH = 500
 """Slots claimed in one transaction, so that one claim does not hold the database for long."""
 
+MAX_COLLECTED = 20_000
+"""Hints that are moved from the heap to where they wait for room, before as many are claimed as there is room for."""
+
+NEWEST_SHARE = 4
+"""One in so many of the slots that are claimed while others wait is one of those that became due last."""
+
 MAX_OUTCOME_BATCH = 500
 """Outcomes written in one transaction."""
 
@@ -95,13 +101,15 @@ CLAIM_AHEAD_SECONDS, which has to cover this and the transaction."""
 
 SHORT_RUN_SECONDS = 0.1
 PACE_SECONDS = 0.5
-MAX_READ_AHEAD = 2_000
+MAX_READ_AHEAD = 500
 """Runs claimed beyond the permits of a lane, at most; the time within which as many must have come home, and how long
 each of those may have taken."""
 
-SHORT_CALL_SECONDS = 0.002
-"""A function whose last call took no longer is expected back as soon: another thread waits so long before it takes the
-next run of such a function."""
+SHORT_CALL_SECONDS = 0.0005
+SHORT_CALL_PATIENCE_SECONDS = 0.005
+"""A function whose last call took no longer is expected to be short again: before another thread takes a run that one
+in such a call could take next, it waits for the second of these. That is well above what a call takes to get its turn
+on the interpreter while all the engine's threads are busy."""
 
 GATHER_SECONDS = 0.02
 """How long the recorder collects outcomes between two transactions."""

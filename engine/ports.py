@@ -61,6 +61,10 @@ class Store(Protocol):
         """Keep a new job. Raises UnknownCalendar, decided in the same transaction."""
         ...
 
+    def add_jobs(self, jobs: Sequence[Job]) -> None:
+        """Keep new jobs that list no calendars, all of them or none."""
+        ...
+
     def job(self, job_id: UUID) -> Job | None:
         """The job of this id."""
         ...

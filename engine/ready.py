@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
-from engine.limits import PRIORITY_SECONDS
+from engine.limits import NEWEST_SHARE, PRIORITY_SECONDS
 from engine.nouns import DueHint
 from registry import Lane
 
@@ -17,12 +17,14 @@ class Ready:
     """Due hints by lane. Not thread-safe.
 
     Who has waited longer goes first, and each level of priority counts as PRIORITY_SECONDS of waiting: so nothing waits
-    for ever behind what is more important, and no entry is ever moved.
+    for ever behind what is more important, and no entry is ever moved. But one in NEWEST_SHARE of those that are taken
+    at once are the ones that came last: who becomes due behind a crowd starts in time, and the crowd goes on.
     """
 
     def __init__(self, lane_of: Callable[[DueHint], Lane]) -> None:
         self._lane_of = lane_of
         self._heaps: dict[Lane, list[Entry]] = {lane: [] for lane in Lane}
+        self._newest: dict[Lane, list[Entry]] = {lane: [] for lane in Lane}
         self._live: dict[UUID, Entry] = {}
         self._counter = count()
 
@@ -37,7 +39,9 @@ class Ready:
             return
         entry = (_urgency(hint), next(self._counter), hint)
         self._live[hint.key] = entry
-        heapq.heappush(self._heaps[self._lane_of(hint)], entry)
+        lane = self._lane_of(hint)
+        heapq.heappush(self._heaps[lane], entry)
+        self._newest[lane].append(entry)
 
     def knows(self, hint: DueHint) -> bool:
         """Whether the job or run waits already, by this version or a newer one."""
@@ -53,18 +57,35 @@ class Ready:
     def has(self, lane: Lane) -> bool:
         """Whether anything waits there."""
         heap = self._heaps[lane]
-        while heap and self._live.get(heap[0][2].key) is not heap[0]:
+        while heap and not self._is_live(heap[0]):
             heapq.heappop(heap)
+        if not heap:
+            self._newest[lane].clear()
         return bool(heap)
 
     def take(self, lane: Lane, *, at_most: int) -> list[DueHint]:
-        """Take out the most urgent of the lane."""
-        taken: list[DueHint] = []
+        """Take out the most urgent of the lane, and a few that came last."""
+        taken = self._take_newest(lane, at_most // NEWEST_SHARE) if len(self._heaps[lane]) > at_most else []
         while len(taken) < at_most and self.has(lane):
-            hint = heapq.heappop(self._heaps[lane])[2]
-            del self._live[hint.key]
-            taken.append(hint)
+            taken.append(self._take_out(heapq.heappop(self._heaps[lane])))
         return taken
+
+    def _take_newest(self, lane: Lane, at_most: int) -> list[DueHint]:
+        taken: list[DueHint] = []
+        newest = self._newest[lane]
+        while len(taken) < at_most and newest:
+            entry = newest.pop()
+            if self._is_live(entry):
+                taken.append(self._take_out(entry))
+        return taken
+
+    def _take_out(self, entry: Entry) -> DueHint:
+        hint = entry[2]
+        del self._live[hint.key]
+        return hint
+
+    def _is_live(self, entry: Entry) -> bool:
+        return self._live.get(entry[2].key) is entry
 
 
 def _urgency(hint: DueHint) -> datetime:

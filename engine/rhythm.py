@@ -11,6 +11,7 @@ from engine.limits import (
     LEASE_BEATS,
     LOOK_AROUND_SECONDS,
     MAX_WAIT_SECONDS,
+    SHORT_CALL_PATIENCE_SECONDS,
     TRUST_BEATS,
     WINDOW_SECONDS,
 )
@@ -23,6 +24,8 @@ class Rhythm:
     `ahead_seconds` is how long before its instant a slot is claimed, `rest_seconds` for how long slots are collected
     for one claim, `gather_seconds` for how long outcomes are for one transaction; 0 each: not at all.
 
+    `patience_seconds` is how long a run is left to a thread that is in a short call; 0: not at all.
+
     `max_wait_seconds` is the longest that the timer sleeps. `window_seconds` is how far ahead the heap reaches; with
     `math.inf` it holds all jobs. `look_around_seconds` is how often what others change is looked for without word.
     """
@@ -34,6 +37,7 @@ class Rhythm:
     ahead_seconds: float = CLAIM_AHEAD_SECONDS
     rest_seconds: float = CLAIM_REST_SECONDS
     gather_seconds: float = GATHER_SECONDS
+    patience_seconds: float = SHORT_CALL_PATIENCE_SECONDS
 
     @property
     def trust_seconds(self) -> float:

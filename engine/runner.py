@@ -64,6 +64,7 @@ class Runner:
             clock=clock,
             permits=agenda.permits,
             memory_limit_bytes=memory_limit_bytes,
+            patience_seconds=rhythm.patience_seconds,
             not_taken=self._not_taken,
         )
 

@@ -1,6 +1,6 @@
 """The facade: start, stop, and every mutation, each in the order validate, commit, wake, answer (law 4)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from uuid import UUID, uuid4
@@ -12,9 +12,10 @@ from engine.ahead_claims import AheadClaims
 from engine.backfilling import Backfilling
 from engine.calendar_book import CalendarBook
 from engine.cancellation import Cancellation
+from engine.creation import Creation
 from engine.dispatcher import Dispatcher
 from engine.editor import Editor
-from engine.edits import changed, new_job, replaced, require_function
+from engine.edits import changed, replaced, require_function
 from engine.errors import EverythingPaused, NotScheduling
 from engine.gate import StartGate
 from engine.health import HealthCheck
@@ -95,6 +96,7 @@ class Scheduler:
         self.live_logs = self._runner.live_logs
         self._recorder = self._runner.recorder
         self._editor = self._new_editor()
+        self._creation = Creation(functions=functions, editor=self._editor, clock=clock, new_id=new_id)
         self.cancellation = Cancellation(
             store=store, clock=clock, agenda=self._agenda, gate=self._gate, live_runs=self._runner.live_runs
         )
@@ -194,13 +196,14 @@ class Scheduler:
 
         Raises UnknownFunction, InvalidMetadata, InvalidSchedule, InvalidStatus, StoreUnavailable.
         """
-        require_function(self.functions, draft.function_name)
-        require_fitting(self.functions, draft.function_name, draft.metadata)
-        calendars = self._editor.calendars_of(draft.timing)
-        job = new_job(draft, calendars, job_id=self._new_id(), now=self._clock.now())
-        self._editor.add(job)
-        log.info("job created", job_id=str(job.id), name=job.name, function_name=job.function_name)
-        return self._editor.checked_against_calendars(job)
+        return self._creation.create(draft)
+
+    def create_jobs(self, drafts: Sequence[JobDraft]) -> list[Job | Exception]:
+        """The same for several in one transaction: for each its job, or what create_job would raise.
+
+        An author's code that checks metadata runs for one after the other: it should not be among them.
+        """
+        return self._creation.create_together(drafts)
 
     def replace_job(self, job_id: UUID, draft: JobDraft) -> Job:
         """Make the job what the draft says. Raises JobNotFound and whatever create_job raises."""

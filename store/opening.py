@@ -14,6 +14,7 @@ from store.changes import Changes, ChangeWatch
 from store.failures import failures_translated
 from store.locks import DatabaseLock, succeeds_within
 from store.postgresql import PostgresqlBackend
+from store.prompt_reads import PromptReads
 from store.revisions import newest_revisions, upgrade
 from store.sql_store import SqlStore
 from store.sqlite import SqliteBackend
@@ -31,6 +32,11 @@ class Backend(Protocol):
     """What differs between the databases before the store's verbs can run on them."""
 
     watchdog: Watchdog
+
+    @property
+    def shares_commits(self) -> bool:
+        """Whether small transactions that come at the same time are best committed together."""
+        ...
 
     @property
     def place(self) -> str:
@@ -51,6 +57,10 @@ class Backend(Protocol):
 
     def reading_database(self) -> Engine: ...
 
+    def prompt_database(self) -> Engine | None:
+        """For reads that never wait; None where there are none."""
+        ...
+
 
 def open_store(url: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> SqlStore:
     """Open the database, migrated to this release, together with other nodes of this release.
@@ -63,7 +73,9 @@ def open_store(url: str, *, lock_wait_seconds: float = LOCK_WAIT_SECONDS) -> Sql
         transactions = Transactions(
             _opened(backend.writing_database(), backend, opened),
             _opened(backend.reading_database(), backend, opened),
+            prompt_reads=_prompt_reads(backend, opened),
             announce=backend.changes.announce,
+            shares_commits=backend.shares_commits,
         )
         backend.lock.check()
         watch = ChangeWatch(backend.changes)
@@ -144,6 +156,15 @@ def _opened(database: Engine, backend: Backend, opened: ExitStack) -> Engine:
     backend.watchdog.watch_over(database, pings=database.dialect.name == "postgresql")
     database.connect().close()
     return database
+
+
+def _prompt_reads(backend: Backend, opened: ExitStack) -> PromptReads | None:
+    database = backend.prompt_database()
+    if database is None:
+        return None
+    reads = PromptReads(database)
+    opened.callback(reads.close)
+    return reads
 
 
 @contextmanager

@@ -59,6 +59,8 @@ _REVISIONS = text(f"SELECT version_num FROM {VERSION_TABLE}")  # noqa: S608 - a 
 class PostgresqlBackend:
     """A schema of a database on a PostgreSQL server: the first one of the connection's search path."""
 
+    shares_commits = False  # the server does that by itself, for transactions of several connections
+
     def __init__(self, url: URL) -> None:
         # Without a driver it means psycopg 3, whatever SQLAlchemy takes it for.
         self._url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
@@ -85,6 +87,10 @@ class PostgresqlBackend:
     def reading_database(self) -> Engine:
         # Each read is one statement, which is a transaction by itself and saves two round trips.
         return _database(self._url, **_pool(READERS), isolation_level="AUTOCOMMIT")
+
+    def prompt_database(self) -> None:
+        # Whatever is asked of a server is waited for.
+        return None
 
 
 def _pool(size: int) -> dict[str, Any]:

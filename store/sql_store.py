@@ -60,10 +60,8 @@ class SqlStore:
     ) -> None:
         self._transactions = transactions
         self._reading, self._writing, self._changing = transactions.reading, transactions.writing, transactions.changing
-        self._lock = lock
-        self._watch = watch
-        self._close = close
-        self.views = Views(transactions.reading)
+        self._lock, self._watch, self._close = lock, watch, close
+        self.views = Views(transactions.reading, transactions.prompt_reads)
 
     def close(self) -> None:
         """Let go of the connections and of the lock. Verbs called later raise StoreUnavailable."""
@@ -85,9 +83,13 @@ class SqlStore:
         return self._lock.gone_nodes(nodes)
 
     def add_job(self, job: Job) -> None:
-        with self._changing() as connection:
+        with self._transactions.changing_together() as connection:
             calendar_rows.require_calendars(connection, job.timing.exclude_calendars)
             job_rows.insert_job(connection, job)
+
+    def add_jobs(self, jobs: Sequence[Job]) -> None:
+        with self._changing() as connection:
+            job_rows.insert_jobs(connection, jobs)
 
     def job(self, job_id: UUID) -> Job | None:
         with self._reading() as connection:
@@ -106,7 +108,7 @@ class SqlStore:
         keeps_status: bool = False,
         ended_pause: EndedPause | None = None,
     ) -> bool:
-        with self._changing() as connection:
+        with self._transactions.changing_together() as connection:
             newly_listed = job_rows.newly_listed_calendars(connection, job)
             is_replaced = job_rows.replace_job(connection, job, expected_version, keeps_status=keeps_status)
             # After the version was found right: an old copy of the job may list a calendar that is rightly gone.

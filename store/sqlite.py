@@ -3,7 +3,7 @@
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
 
-from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event
+from sqlalchemy import URL, Engine, QueuePool, create_engine, event
 
 from store.locks import FileLock
 from store.sqlite_changes import SqliteChanges
@@ -44,6 +44,8 @@ _FOR_READING = ("PRAGMA query_only=ON",)
 class SqliteBackend:
     """A database in one file of this host."""
 
+    shares_commits = True  # there is one writer at a time, and each commit waits for the disk
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self.place = str(path)
@@ -62,15 +64,24 @@ class SqliteBackend:
     def reading_database(self) -> Engine:
         return _database(self.path, connections=READERS, pragmas=_FOR_READING, begin="BEGIN")
 
+    def prompt_database(self) -> Engine:
+        # Without a transaction: a statement is one by itself.
+        return _database(self.path, connections=1, pragmas=_FOR_READING, begin=None, may_wait=False)
 
-def _database(path: Path, *, connections: int, pragmas: tuple[str, ...], begin: str) -> Engine:
+
+def _database(
+    path: Path, *, connections: int, pragmas: tuple[str, ...], begin: str | None, may_wait: bool = True
+) -> Engine:
     database = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         poolclass=QueuePool,
         pool_size=connections,
         max_overflow=0,
         pool_timeout=POOL_WAIT_SECONDS,
-        connect_args={"check_same_thread": False, "timeout": BUSY_SECONDS},  # the time-out is SQLite's busy_timeout
+        connect_args={
+            "check_same_thread": False,
+            "timeout": BUSY_SECONDS if may_wait else 0,
+        },  # the time-out is SQLite's busy_timeout
         hide_parameters=True,
     )
 
@@ -79,9 +90,7 @@ def _database(path: Path, *, connections: int, pragmas: tuple[str, ...], begin: 
         for pragma in pragmas:
             connection.execute(pragma).close()
 
-    def start(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
-
     event.listen(database, "connect", prepare)
-    event.listen(database, "begin", start)
+    if begin is not None:
+        event.listen(database, "begin", lambda connection: connection.exec_driver_sql(begin))
     return database

@@ -16,11 +16,18 @@ _MOVE_BACK = (
     .where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("claimed_version"))
     .values(
         version=jobs.c.version + 1,
-        status=case((jobs.c.status == JobStatus.COMPLETED, bindparam("old_status")), else_=jobs.c.status),
+        status=case(
+            (jobs.c.status == JobStatus.COMPLETED, bindparam("old_status", type_=jobs.c.status.type)),
+            else_=jobs.c.status,
+        ),
         next_run_at=bindparam("slot"),
         last_scheduled_for=bindparam("old_last_scheduled_for"),
         last_run_at=case(
-            (jobs.c.last_run_at == bindparam("slot"), bindparam("old_last_run_at")), else_=jobs.c.last_run_at
+            (
+                jobs.c.last_run_at == bindparam("slot", type_=jobs.c.last_run_at.type),
+                bindparam("old_last_run_at", type_=jobs.c.last_run_at.type),
+            ),
+            else_=jobs.c.last_run_at,
         ),
         run_count=jobs.c.run_count - 1,
     )

@@ -7,6 +7,8 @@ from sqlalchemy import Connection, Engine
 
 from engine.errors import StoreUnavailable
 from store.failures import failures_translated
+from store.prompt_reads import PromptReads
+from store.shared_commits import SharedCommits
 from store.usage import Usage
 
 CLOSE_SECONDS = 2.0
@@ -16,11 +18,22 @@ CLOSE_SECONDS = 2.0
 class Transactions:
     """For any thread. All raise StoreUnavailable."""
 
-    def __init__(self, writing: Engine, reading: Engine, *, announce: Callable[[Connection], None]) -> None:
+    def __init__(
+        self,
+        writing: Engine,
+        reading: Engine,
+        *,
+        prompt_reads: PromptReads | None,
+        announce: Callable[[Connection], None],
+        shares_commits: bool,
+    ) -> None:
+        """`shares_commits`: whether one commit for several small transactions is faster than one for each."""
         self.writing_database = writing
         self.reading_database = reading
+        self.prompt_reads = prompt_reads
         self._announce = announce
         self._usage = Usage()
+        self._shared = SharedCommits(self.writing).joined if shares_commits else self.writing
         self._is_closed = False
 
     def close(self) -> None:
@@ -47,6 +60,13 @@ class Transactions:
     def changing(self) -> Iterator[Connection]:
         """One whose change is to be in force on other nodes too: they are told."""
         with self.writing() as connection:
+            yield connection
+            self._announce(connection)
+
+    @contextmanager
+    def changing_together(self) -> Iterator[Connection]:
+        """The same for a small one: where that pays, it shares its commit with others that come at the same time."""
+        with self._shared() as connection:
             yield connection
             self._announce(connection)
 

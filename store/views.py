@@ -13,13 +13,18 @@ from engine.captured_log import CapturedLog
 from engine.nodes import NodeRecord
 from engine.nouns import Job, Run, RunState
 from store import backfill_rows, calendar_rows, job_rows, log_rows, node_rows, run_rows
+from store.prompt_reads import PromptReads
 
 
 class Views:
     """Reads, each a transaction. From any thread; raises StoreUnavailable."""
 
-    def __init__(self, reading: Callable[[], AbstractContextManager[Connection]]) -> None:
+    def __init__(
+        self, reading: Callable[[], AbstractContextManager[Connection]], prompt: PromptReads | None = None
+    ) -> None:
         self._reading = reading
+        self.at_once = None if prompt is None else Views(prompt.reading)
+        """The same for whoever must not wait: to be asked for one thing by its key. Raises WouldWait instead."""
 
     def job(self, job_id: UUID) -> Job | None:
         """The job of this id."""

@@ -29,6 +29,7 @@ QUIET = {
     "ahead_seconds": 0.0,
     "rest_seconds": 0.0,
     "gather_seconds": 0.0,
+    "patience_seconds": 0.0,
 }
 
 

@@ -40,9 +40,16 @@ class Driver(Protocol):
 class ThreadDriver:
     """Plain functions, in threads of a pool."""
 
-    def __init__(self, run_path: RunPath, *, clock: Clock, threads: int) -> None:
+    def __init__(self, run_path: RunPath, *, clock: Clock, threads: int, patience_seconds: float) -> None:
         self._run_path = run_path
-        self._line = StartLine(clock=clock, threads=threads, name="scheduler-run", run=self._perform_in_thread)
+        self._clock = clock
+        self._line = StartLine(
+            clock=clock,
+            threads=threads,
+            name="scheduler-run",
+            run=self._perform_in_thread,
+            patience_seconds=patience_seconds,
+        )
         self._process_id = os.getpid()
 
     def start(self, assignment: Assignment) -> None:
@@ -53,24 +60,29 @@ class ThreadDriver:
         """End the threads that have nothing to do. One that is in a call stays until the call returns."""
         self._line.stop()
 
-    def _perform_in_thread(self, assignment: Assignment) -> None:
+    def _perform_in_thread(self, assignment: Assignment) -> float:
+        """Returns for how many seconds the function was called."""
         try:
             if self._run_path.enter(assignment):
                 # A context of its own: what the function binds must not reach the pool thread's next run.
-                copy_context().run(self._perform, assignment)
+                return copy_context().run(self._perform, assignment)
         except BaseException as error:  # noqa: BLE001 - none may get past here without an outcome (law 6)
             self._run_path.fail(assignment, error)
+        return 0.0
 
-    def _perform(self, assignment: Assignment) -> None:
+    def _perform(self, assignment: Assignment) -> float:
         call = self._run_path.begin(assignment)
         output = _capture(call)
+        begun = self._clock.monotonic()
         end = self._call(call)
+        seconds = self._clock.monotonic() - begun
         output.close()
         if os.getpid() != self._process_id:
             # A function that forked and came back in the child as well: there is neither a run to end there, nor a
             # service to go on with.
             os._exit(0 if isinstance(end, Returned) else 1)
         self._run_path.finish(call, end)
+        return seconds
 
     def _call(self, call: Call) -> CallEnd:
         function = self._run_path.function_of(call.assignment)

@@ -28,6 +28,7 @@ class Lanes:
         clock: Clock,
         permits: Mapping[Lane, int],
         memory_limit_bytes: int | None,
+        patience_seconds: float,
         not_taken: Callable[[Assignment, Exception], None],
     ) -> None:
         """`not_taken` is called, from any thread, with a run that its lane did not take after all."""
@@ -44,7 +45,9 @@ class Lanes:
         self._line = StartLine(clock=clock, threads=1, name="scheduler-start", run=self._start_in_lane)
         self.loop: LoopLane | None = None
         self.processes: ProcessLane | None = None
-        self.threads = ThreadDriver(run_path, clock=clock, threads=permits[Lane.THREAD])
+        self.threads = ThreadDriver(
+            run_path, clock=clock, threads=permits[Lane.THREAD], patience_seconds=patience_seconds
+        )
         self._drivers: dict[Lane, Driver] = {Lane.THREAD: self.threads}
 
     def start_ahead(self) -> None:
@@ -68,11 +71,12 @@ class Lanes:
         for driver in drivers:
             driver.stop(LANE_SECONDS_AT_STOP)
 
-    def _start_in_lane(self, assignment: Assignment) -> None:
+    def _start_in_lane(self, assignment: Assignment) -> float:
         try:
             self._driver(self._run_path.function_of(assignment).lane).start(assignment)
         except Exception as error:  # noqa: BLE001 - the lane is shut, or there is no thread or memory for another run
             self._not_taken(assignment, error)
+        return 0.0
 
     def _driver(self, lane: Lane) -> Driver:
         with self._lock:

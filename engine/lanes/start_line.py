@@ -22,15 +22,28 @@ class StartLine:
     woken between the instant and the call. Before it does, it sends another one to wait for the next (leader and
     followers, as in java.util.concurrent.DelayQueue). A thread that finds nothing to wait for goes back to the pool.
 
-    While a thread is in a call that has been short until now, the next such run is left to it for SHORT_CALL_SECONDS:
-    threads that each make a short call in turn would only take the interpreter from each other.
+    While a thread is in a call that is short as a rule, such runs are left to it, also those that are late, as long as
+    it comes back for one within `patience_seconds`: threads that make short calls in turn would only take the
+    interpreter from each other.
     """
 
-    def __init__(self, *, clock: Clock, threads: int, name: str, run: Callable[[Assignment], None]) -> None:
-        """`run` never raises."""
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        threads: int,
+        name: str,
+        run: Callable[[Assignment], float],
+        patience_seconds: float = 0.0,
+    ) -> None:
+        """`run` never raises, and returns for how many seconds its function was called.
+
+        `patience_seconds` is how long a run is left to a thread that is in a short call; 0: it is not.
+        """
         self._clock = clock
         self._threads = threads
         self._run = run
+        self._patience_seconds = patience_seconds
         self._pool = ThreadPoolExecutor(max_workers=threads, thread_name_prefix=name)
         self._condition = threading.Condition()
         self._line: list[Entry] = []
@@ -38,6 +51,7 @@ class StartLine:
         self._takers = 0
         self._in_short_calls: set[int] = set()
         self._short_functions: dict[str, bool] = {}
+        self._taken = 0
         self._watched_until: float | None = None
         self._is_stopped = False
 
@@ -84,10 +98,8 @@ class StartLine:
 
     def _take_turns(self) -> None:
         while (assignment := self._take()) is not None:
-            began = self._clock.monotonic()
-            self._run(assignment)
-            is_short = self._clock.monotonic() - began <= SHORT_CALL_SECONDS
-            self._short_functions[assignment.run.function_name] = is_short
+            seconds = self._run(assignment)
+            self._short_functions[assignment.run.function_name] = seconds <= SHORT_CALL_SECONDS < self._patience_seconds
 
     def _take(self) -> Assignment | None:
         """Wait for the first run's instant, unless somebody does already; None if this thread is not needed."""
@@ -104,20 +116,30 @@ class StartLine:
         return assignment
 
     def _take_first(self) -> Assignment | None:
-        is_leader = False
         while self._line and not self._is_stopped:
             starts_at, _, assignment = self._line[0]
             seconds = starts_at - self._clock.monotonic()
-            if is_leader and self._in_short_calls and self._is_short(assignment):
-                seconds += SHORT_CALL_SECONDS
-            if seconds <= 0:
+            is_left_to_others = bool(self._in_short_calls) and self._is_short(assignment)
+            if seconds <= 0 and not is_left_to_others:
+                self._taken += 1
                 return heapq.heappop(self._line)[2]
             if self._watched_until is not None:
                 return None
-            self._watched_until, is_leader = starts_at, True
-            self._clock.wait(self._condition, seconds)
+            self._watched_until = starts_at
+            if seconds > 0:
+                self._clock.wait(self._condition, seconds)
+            else:
+                self._watch_short_calls(assignment)
             self._watched_until = None
         return None
+
+    def _watch_short_calls(self, assignment: Assignment) -> None:
+        """Wait for those who are in short calls to take a run; if none does, their calls are short no longer."""
+        taken = self._taken
+        self._clock.wait(self._condition, self._patience_seconds)
+        if self._taken == taken:
+            self._in_short_calls.clear()
+            self._short_functions[assignment.run.function_name] = False
 
     def _is_short(self, assignment: Assignment) -> bool:
         return self._short_functions.get(assignment.run.function_name, False)

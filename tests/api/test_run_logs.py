@@ -21,7 +21,7 @@ from engine.limits import MAX_LOG_LINES
 from engine.live_logs import LiveLogs
 from engine.nouns import RunState
 from engine.run_log import RunLog
-from store import SqlStore, log_rows
+from store import SqlStore
 from store.tables import run_logs
 from tests.factories import make_advance, make_job, make_outcome
 from tests.fakes import NOON, REAL_SECONDS, ManualClock
@@ -62,9 +62,7 @@ def end(store: SqlStore, run_id: UUID, log: CapturedLog) -> None:
     """The run is over, and how it went is on record."""
     run = store.run(run_id)
     assert run is not None
-    assert store.finish([make_outcome(run)]).late == set()
-    with store._writing() as connection:
-        log_rows.keep_logs(connection, [(run_id, log)])
+    assert store.finish([make_outcome(run, log=log)]).late == set()
 
 
 def printed(*texts: str, dropped: int = 0) -> CapturedLog:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from tests.chaos.server import workers_of
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_SECONDS = 60.0
@@ -24,7 +26,8 @@ class Service:
     def __init__(self, folder: Path, *command: str, **environment: str) -> None:
         self.lines: list[dict[str, Any]] = []
         self.garbage: list[str] = []
-        self.client = httpx2.Client(timeout=REAL_SECONDS)
+        # A service says that it has started a moment before it takes connections.
+        self.client = httpx2.Client(timeout=REAL_SECONDS, transport=httpx2.HTTPTransport(retries=6))
         self._changed = threading.Condition()
         self._is_over = False
         self.process = subprocess.Popen(
@@ -122,7 +125,12 @@ def starting_service(folder: Path, *command: str, **environment: str) -> Iterato
     try:
         yield service
     finally:
+        # Those of `--workers` outlive their parent, and would keep its output open.
+        workers = workers_of(service.process.pid) if sys.platform == "linux" else []
         service.process.kill()
+        for worker in workers:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
         service.await_end()
 
 

@@ -88,3 +88,20 @@ def test_what_is_brought_again_and_again_while_there_is_no_room_costs_nothing() 
     assert ready.knows(hints[0])
     assert not ready.knows(replace(hints[0], version=2))
     assert ready.take(Lane.THREAD, at_most=99) == hints
+
+
+def test_a_few_of_those_that_came_last_are_taken_too_where_more_wait_than_there_is_room_for() -> None:
+    ready = Ready(lane_of)
+    crowd = hints_of([(0, 0, Lane.THREAD)] * 100)
+    late_comers = [
+        replace(hint, job_id=UUID(int=1_000 + place), due_at=NOON + timedelta(seconds=5 + place))
+        for place, hint in enumerate(crowd[:3])
+    ]
+    for hint in (*crowd, *late_comers):
+        ready.add(hint)
+    ready.discard(late_comers[1].key, up_to_version=1)
+
+    assert ready.take(Lane.THREAD, at_most=8) == [late_comers[2], late_comers[0], *crowd[:6]]
+    assert ready.take(Lane.THREAD, at_most=3) == crowd[6:9]
+    assert sorted(ready.take(Lane.THREAD, at_most=100), key=crowd.index) == crowd[9:]
+    assert not ready.has(Lane.THREAD)

@@ -140,6 +140,8 @@ class Transactions:
         self.database = database
         self.hooks = hooks
 
+    prompt_reads = None
+
     def reading(self) -> "Transaction":
         return Transaction(self, _getframe(1).f_code.co_name)
 
@@ -148,6 +150,8 @@ class Transactions:
 
     def changing(self) -> "Transaction":
         return Transaction(self, _getframe(1).f_code.co_name, writes=True, announces=True)
+
+    changing_together = changing
 
     def announce(self) -> None:
         self.hooks.announce()

@@ -12,7 +12,7 @@ import pytest
 
 from engine.errors import StoreUnavailable
 from store import SqlStore, open_store
-from tests.factories import NOON, make_advance, make_job, make_outcome, make_run
+from tests.factories import NOON, make_advance, make_job, make_node, make_outcome, make_run
 from tests.store.test_calendars import holidays
 from tests.store.test_locks import ROOT, end_connections
 
@@ -59,21 +59,33 @@ def test_a_locked_file_is_unavailable_and_then_available_again(
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("limit", "verb"),
+    [
+        ("store.shared_commits.WAIT_SECONDS", lambda store: store.add_job(make_job())),
+        ("store.sqlite.POOL_WAIT_SECONDS", lambda store: store.node_started(make_node())),
+    ],
+)
 def test_a_writer_waits_for_the_one_before_it_only_so_long(
-    sqlite_url: str, lock_of_another_program: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+    sqlite_url: str,
+    lock_of_another_program: sqlite3.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    limit: str,
+    verb: Callable[[SqlStore], object],
 ) -> None:
     monkeypatch.setattr("store.sqlite.BUSY_SECONDS", 60)
-    monkeypatch.setattr("store.sqlite.POOL_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(limit, 0.01)
     store = open_store(sqlite_url)
     lock_of_another_program.execute("BEGIN IMMEDIATE")
     with ThreadPoolExecutor(2) as pool:
-        writes = [pool.submit(store.add_job, make_job()) for _ in range(2)]
+        writes = [pool.submit(verb, store) for _ in range(2)]
         (refused,), (waiting,) = wait(writes, return_when=FIRST_COMPLETED)
         assert isinstance(refused.exception(), StoreUnavailable)
         assert "no database connection came free in time" in str(refused.exception())
         lock_of_another_program.execute("ROLLBACK")
         waiting.result()
-    assert len(store.views.jobs_page(after=None, limit=10)) == 1
+    kept = len(store.views.jobs_page(after=None, limit=10)) + len(store.views.latest_nodes(limit=10))
+    assert kept == 1
     store.close()
 
 
