@@ -1,7 +1,6 @@
 """How many requests a second, and how late the slowest: creating, reading, changing and listing jobs."""
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from typing import Any
 
 from benchmarks.http_load import TRIVIAL_SERVER, Load, drive, request
 from benchmarks.options import Options
-from benchmarks.service_process import ServiceProcess, new_folder, service
+from benchmarks.service_process import ServiceProcess, new_folder, processor_seconds, service
 
 CONNECTIONS = (8, 64)
 SECONDS = 5.0
@@ -19,8 +18,6 @@ JOBS = 100
 
 DEFAULTS = {"LOG_LEVEL": "INFO", "ENV": "development"}
 """The defaults of the service, said aloud: what is in the environment of the benchmark counts for nothing."""
-
-TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -116,9 +113,9 @@ def of_service(
 
 
 def measured(what: str, server: int, port: int, wanted: list[bytes], connections: int) -> tuple[dict[str, Any], Load]:
-    cpu_before = cpu_seconds(server)
+    cpu_before = processor_seconds(server)
     load = drive(port, wanted, connections=connections, seconds=SECONDS)
-    cpu = cpu_seconds(server) - cpu_before
+    cpu = processor_seconds(server) - cpu_before
     row = {
         "request": what,
         "connections": connections,
@@ -130,12 +127,6 @@ def measured(what: str, server: int, port: int, wanted: list[bytes], connections
         "client_cpu_ms": load.cpu_seconds / len(load.bodies) * 1_000,
     }
     return row, load
-
-
-def cpu_seconds(process: int) -> float:
-    """What the process has used so far, in user and in kernel mode."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
 
 if __name__ == "__main__":

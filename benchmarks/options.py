@@ -31,7 +31,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--sizes", help="jobs of a burst with commas (1000,10000,100000)")
     parser.add_argument("--many", help="jobs of which none is due, with commas (10000,100000,1000000)")
     parser.add_argument("--seconds", type=float, help="how long each rate is measured, after 2 s of warming up (5)")
-    parser.add_argument("--quick", action="store_true", help="one repeat of few and small: about three minutes")
+    parser.add_argument("--quick", action="store_true", help="one repeat of few and small: about ten minutes")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the JSON and the picture")
     given = parser.parse_args(arguments)
     names = given.contenders.split(",")

@@ -1,6 +1,5 @@
 """What many jobs cost that are due later than the service looks ahead: its start, memory, one request, and idling."""
 
-import os
 import statistics
 import time
 import urllib.request
@@ -65,15 +64,9 @@ def slots(size: int) -> Iterator[tuple[int, str]]:
 
 def idle_percent(running: ServiceProcess) -> float:
     """Processor time of all its threads, of one core, while nobody asks for anything."""
-    before, began = processor_seconds(running.process.pid), time.monotonic()
+    before, began = running.processor_seconds(), time.monotonic()
     time.sleep(IDLE_SECONDS)
-    return (processor_seconds(running.process.pid) - before) / (time.monotonic() - began) * 100
-
-
-def processor_seconds(process_id: int) -> float:
-    # After the name, which may hold anything, up to its bracket: the 12th and 13th are user and system time.
-    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return (running.processor_seconds() - before) / (time.monotonic() - began) * 100
 
 
 def time_requests(running: ServiceProcess) -> dict[str, float]:

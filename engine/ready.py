@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from uuid import UUID
 
+from engine.heap import SMALLEST_REBUILD
 from engine.limits import NEWEST_SHARE, PRIORITY_SECONDS
 from engine.nouns import DueHint
 from registry import Lane
@@ -42,6 +43,7 @@ class Ready:
         lane = self._lane_of(hint)
         heapq.heappush(self._heaps[lane], entry)
         self._newest[lane].append(entry)
+        self._forget_taken(lane)
 
     def knows(self, hint: DueHint) -> bool:
         """Whether the job or run waits already, by this version or a newer one."""
@@ -59,8 +61,6 @@ class Ready:
         heap = self._heaps[lane]
         while heap and not self._is_live(heap[0]):
             heapq.heappop(heap)
-        if not heap:
-            self._newest[lane].clear()
         return bool(heap)
 
     def take(self, lane: Lane, *, at_most: int) -> list[DueHint]:
@@ -78,6 +78,11 @@ class Ready:
             if self._is_live(entry):
                 taken.append(self._take_out(entry))
         return taken
+
+    def _forget_taken(self, lane: Lane) -> None:
+        """Those that went by their urgency lie below what came later: a lane that is never empty would keep them."""
+        if len(self._newest[lane]) > 2 * len(self._live) + SMALLEST_REBUILD:
+            self._newest[lane] = list(filter(self._is_live, self._newest[lane]))
 
     def _take_out(self, entry: Entry) -> DueHint:
         hint = entry[2]

@@ -14,7 +14,14 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import Engine, event
 
-from benchmarks.contenders.child import POOL_SIZE, first_slot_after, peak_mib, say, wait_until_told
+from benchmarks.contenders.child import (
+    POOL_SIZE,
+    first_slot_after,
+    peak_mib,
+    say,
+    use_pragmas_of_the_service,
+    wait_until_told,
+)
 from benchmarks.contenders.recording import PLAN, record
 
 PATIENT = {"misfire_grace_time": None, "coalesce": False, "max_instances": 1_000}
@@ -45,11 +52,6 @@ def sql_store() -> Any:
     store = SQLAlchemyJobStore(url=f"sqlite:///{Path(PLAN.folder) / 'jobs.db'}")
     event.listen(store.engine, "connect", use_pragmas_of_the_service)
     return store
-
-
-def use_pragmas_of_the_service(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
 
 
 def fill(scheduler: Any, store: Any, first_at: float) -> None:

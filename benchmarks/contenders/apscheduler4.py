@@ -12,7 +12,14 @@ from apscheduler.executors.thread import ThreadPoolJobExecutor
 from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import create_engine, event
 
-from benchmarks.contenders.child import POOL_SIZE, first_slot_after, peak_mib, say, wait_until_told
+from benchmarks.contenders.child import (
+    POOL_SIZE,
+    first_slot_after,
+    peak_mib,
+    say,
+    use_pragmas_of_the_service,
+    wait_until_told,
+)
 from benchmarks.contenders.recording import PLAN, record
 
 SECONDS_TO_ADD = {"memory": 0.002, "sqlite": 0.012}
@@ -40,11 +47,6 @@ def sql_store() -> Any:
     engine = create_engine(f"sqlite:///{Path(PLAN.folder) / 'schedules.db'}")
     event.listen(engine, "connect", use_pragmas_of_the_service)
     return SQLAlchemyDataStore(engine)
-
-
-def use_pragmas_of_the_service(connection: Any, _record: Any) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
 
 
 def add(scheduler: Any, number: int, first_at: float) -> None:

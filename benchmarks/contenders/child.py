@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 POOL_SIZE = 16
 """Threads of everybody's pool, as the service has them by default."""
@@ -21,6 +22,12 @@ def say(**facts: object) -> None:
 
 def wait_until_told() -> None:
     sys.stdin.read()
+
+
+def use_pragmas_of_the_service(connection: Any, _record: Any) -> None:
+    """For others' connections to SQLite; a listener of SQLAlchemy's `connect`."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def peak_mib() -> float:

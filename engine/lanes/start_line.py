@@ -99,7 +99,7 @@ class StartLine:
     def _take_turns(self) -> None:
         while (assignment := self._take()) is not None:
             seconds = self._run(assignment)
-            self._short_functions[assignment.run.function_name] = seconds <= SHORT_CALL_SECONDS < self._patience_seconds
+            self._short_functions[assignment.run.function_name] = seconds <= SHORT_CALL_SECONDS
 
     def _take(self) -> Assignment | None:
         """Wait for the first run's instant, unless somebody does already; None if this thread is not needed."""
@@ -108,7 +108,7 @@ class StartLine:
             assignment = self._take_first()
             if assignment is None:
                 self._takers -= 1
-            elif self._is_short(assignment):
+            elif self._patience_seconds and self._is_short(assignment):
                 self._in_short_calls.add(threading.get_ident())
             is_taker_wanted = self._wants_taker()
         if is_taker_wanted:
