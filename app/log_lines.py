@@ -1,15 +1,17 @@
 """From a log event to one line of text, as JSON or for a reader, whatever values it carries. Never raises."""
 
+import re
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import TracebackType
 
 import orjson
 import structlog
 
-from engine.plain_values import PlainValues, is_plain, plain_text, shown, zulu
+from engine.plain_values import MAX_KEY_LENGTH, PlainValues, is_plain, plain_text, shown
 
 NAMES_OF_THE_LINE = frozenset({"timestamp", "level", "logger", "event", "exception", "exc_info"})
 """Keys that a line or its renderer uses itself; a fact of the same name gets an underscore behind it."""
@@ -41,6 +43,9 @@ def console_line(*, colors: bool) -> Renderer:
     renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
 
     def render(event: LogEvent) -> bytes:
+        line = None if colors else _ordinary_line(event)
+        if line is not None:
+            return line.encode()
         fields = {_printable(key): _for_console(key, value) for key, value in _safe_fields(event).items()}
         if not colors and not fields.keys() & _OF_MANY_LINES:
             return f"{_uncoloured(fields)}\n".encode()
@@ -50,6 +55,10 @@ def console_line(*, colors: bool) -> Renderer:
 
 
 _OF_MANY_LINES = {"exception", "stack", "exc_info"}
+_is_bare = re.compile(r"[!#-&(-<>-~]{1,256}").fullmatch
+"""Whether a text stands in a line as it is: printable ASCII without a blank, a quote or an equals sign."""
+_REMEMBERED = 256
+_LARGE_BITS = 64
 _QUOTED = frozenset(" \t=\r\n\"'")
 _EVENT_WIDTH = 30
 _LEVEL_WIDTH = 9
@@ -64,6 +73,41 @@ def _uncoloured(fields: dict[str, object]) -> str:
     parts += [f"[{fields.pop(key)}]" for key in ("logger", "logger_name") if key in fields]
     parts += [f"{key}={_console_value(fields[key])}" for key in sorted(fields)]
     return " ".join(parts).rstrip(" ")
+
+
+def _ordinary_line(event: LogEvent) -> str | None:
+    """The same at once for an event with nothing in it that needs care, as nearly all are; None if there is."""
+    keys = _ordinary_keys(tuple(event.facts)) if event.exception is None else None
+    if keys is None or type(event.event) is not str or not _is_bare(event.logger):
+        return None
+    head = _ordinary_head(event.level, event.event, event.logger)
+    parts = [_ordinary_value(event.facts[key]) for key in keys]
+    if head is None or None in parts:
+        return None
+    shown = [f" {key}={part}" for key, part in zip(keys, parts, strict=True)]
+    return f"{_instant(event.created_at)}{head}{''.join(shown)}\n"
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _ordinary_keys(keys: tuple[object, ...]) -> list[str] | None:
+    """The keys in their order, if all stand as they are and none has a place of its own."""
+    special = NAMES_OF_THE_LINE | _OF_MANY_LINES | {"logger_name"}
+    names = [key for key in keys if type(key) is str and key not in special and _is_bare(key)]
+    return sorted(names) if len(names) == len(keys) else None
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _ordinary_head(level: str, event: str, logger: str) -> str | None:
+    is_ordinary = event.isascii() and event.isprintable() and len(event) <= MAX_KEY_LENGTH and _is_bare(level)
+    return f" [{level:<{_LEVEL_WIDTH}}] {event:<{_EVENT_WIDTH}} [{logger}]" if is_ordinary else None
+
+
+def _ordinary_value(value: object) -> str | None:
+    if type(value) is str:
+        return value if _is_bare(value) else None
+    if type(value) is int:
+        return repr(value) if value.bit_length() < _LARGE_BITS else None
+    return repr(value) if value is None or type(value) is float or type(value) is bool else None
 
 
 def _console_value(value: object) -> str:
@@ -101,7 +145,14 @@ def _fields(event: LogEvent) -> dict[str, object]:
 
 
 def _instant(created_at: float) -> str:
-    return zulu(datetime.fromtimestamp(created_at, UTC).isoformat(timespec="microseconds"))
+    second, microsecond = divmod(round(created_at * 1_000_000), 1_000_000)
+    return f"{_to_the_second(second)}.{microsecond:06}Z"
+
+
+@lru_cache(maxsize=4)
+def _to_the_second(seconds: int) -> str:
+    """Most lines are of the same second as the one before."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat().removesuffix("+00:00")
 
 
 def _exception_text(exception: ExceptionInfo) -> str:

@@ -25,6 +25,10 @@ QUEUE_LIMIT = 10_000
 BATCH_EVENTS = 200
 """Events that are written at once at most."""
 
+GATHER_SECONDS = 0.01
+"""How long events are let come together before they are written: a thread that wakes for each takes the interpreter
+from those who log, just when a run starts or ends."""
+
 UVICORN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
 
 TALKATIVE_LOGGERS = ("alembic",)
@@ -65,6 +69,7 @@ class LogPipe:
         self._queue: SimpleQueue[LogEvent | Marker | None] = SimpleQueue()
         self._dropped = 0
         self._dropped_lock = threading.RLock()
+        self._hurry = threading.Event()
         self._is_stopped = False
         self._undo = ExitStack()
         self._process_id = os.getpid()
@@ -102,6 +107,7 @@ class LogPipe:
         if not self._is_stopped:
             marker = Marker()
             self._queue.put(marker)
+            self._hurry.set()
             marker.wait(timeout_seconds)
 
     def stop(self, timeout_seconds: float = 2.0) -> None:
@@ -111,6 +117,7 @@ class LogPipe:
         self._undo.close()
         self._is_stopped = True
         self._queue.put(None)
+        self._hurry.set()
         self._listener.join(timeout_seconds)
 
     def _listen(self) -> None:
@@ -135,12 +142,15 @@ class LogPipe:
             self.count_dropped(lost + len(events))
         for item in batch:
             if isinstance(item, Marker):
+                self._hurry.clear()
                 item.set()
         return batch[-1] is not None
 
     def _take_batch(self) -> list[LogEvent | Marker | None]:
-        """Wait for something, then take what is there already behind it; None, always the last, is the end."""
+        """Wait for something, then take what has come behind it; None, always the last, is the end."""
         batch = [self._queue.get()]
+        if isinstance(batch[0], LogEvent) and self._queue.qsize() < BATCH_EVENTS:
+            self._hurry.wait(GATHER_SECONDS)
         with contextlib.suppress(Empty):
             while len(batch) < BATCH_EVENTS and batch[-1] is not None:
                 batch.append(self._queue.get_nowait())

@@ -198,11 +198,16 @@ def test_a_line_that_can_not_be_rendered_says_so() -> None:
     assert "no items" in line["error"]
 
 
+ORDINARY_TEXT = st.text("abc09._:-", min_size=1)
+
+
 @given(
     facts=st.dictionaries(
-        st.text(min_size=1), st.none() | st.booleans() | st.integers() | st.floats() | st.text(), max_size=6
+        ORDINARY_TEXT | st.sampled_from(["logger_name", "stack_"]) | st.text(min_size=1),
+        st.none() | st.booleans() | st.integers() | st.floats() | ORDINARY_TEXT | st.text(),
+        max_size=6,
     ),
-    text=st.text(),
+    text=st.sampled_from(["run finished", "two  blanks ", "x" * 300]) | st.text(),
     level=st.sampled_from(["debug", "info", "warning", "error", "critical"]),
 )
 def test_a_line_without_colours_is_that_of_structlog(facts: dict[str, object], text: str, level: str) -> None:
