@@ -6,6 +6,7 @@ again; a batch of two hundred would be as many switches of threads. There, rows 
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from itertools import chain
@@ -137,8 +138,16 @@ def _parameters(columns: Sequence[Column[Any]], rows: Sequence[Values]) -> tuple
 
 
 def _converted(column: Column[Any], values: Values) -> Values:
+    if isinstance(column.type, UtcDateTime):
+        return _instant_texts(values)
     convert = _CONVERSIONS.get(type(column.type))
     return values if convert is None else [None if value is None else convert(value) for value in values]
+
+
+def _instant_texts(values: Values) -> Values:
+    # Many of a batch are of one instant.
+    texts: dict[datetime | None, str | None] = {each: each and instant_text(each) for each in set(values)}
+    return [texts[value] for value in values]
 
 
 def _word(word: StrEnum | str) -> str:
@@ -147,7 +156,6 @@ def _word(word: StrEnum | str) -> str:
 
 _CONVERSIONS: dict[type, Callable[[Any], Any]] = {
     Uuid: attrgetter("hex"),
-    UtcDateTime: instant_text,
     Enum: _word,
     JSON: json.dumps,
 }

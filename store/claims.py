@@ -15,6 +15,7 @@ from engine.reason_codes import ReasonCode, superseded_reason
 from store.batches import BatchUpdate, OneOf
 from store.columns import AnyRow
 from store.crowds import Crowd, crowds_of, holder_of_key, loads_of_keys
+from store.json_rows import RowsInOneStep
 from store.node_rows import see_claimant
 from store.outcomes import NOT_COUNTED, lock_jobs
 from store.overlaps import Rules, Verdict, decide
@@ -24,18 +25,19 @@ from store.tables import IS_RUNNING, IS_SCHEDULED, IS_WAITING, jobs, runs
 RULES = (jobs.c.overlap_policy, jobs.c.max_instances, jobs.c.concurrency_key, jobs.c.concurrency_limit)
 """The columns of a job that decide on its overlaps."""
 
-_MOVABLE = (
-    select(jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at, jobs.c.run_count, jobs.c.max_runs, *RULES)
-    .where(OneOf(jobs.c.id, "job_ids"), IS_SCHEDULED)
-    # A job that another node is claiming is left to it. SQLite leaves this out: there the write lock is held already.
-    .with_for_update(skip_locked=True)
+_MOVABLE = RowsInOneStep(
+    [jobs.c.id, jobs.c.version, jobs.c.status, jobs.c.last_run_at, jobs.c.run_count, jobs.c.max_runs, *RULES],
+    OneOf(jobs.c.id, "job_ids"),
+    IS_SCHEDULED,
+    # A job that another node is claiming is left to it. On SQLite the write lock is held already.
+    locking=lambda query: query.with_for_update(skip_locked=True),
 )
 EARLY_SECONDS = 0.005
 """How early by the database's clock a claim may be: what a node's idea of that clock may be wrong by."""
 
 # On PostgreSQL that clock decides, whatever the node that claims takes the time for. A slot that is claimed ahead
 # starts by the clock of its node: then that one must not be ahead of the database's.
-_MOVABLE_IF_DUE = _MOVABLE.where(
+_MOVABLE_IF_DUE = _MOVABLE.by_rows.where(
     func.least(jobs.c.next_run_at, bindparam("claimed_at", type_=jobs.c.next_run_at.type))
     <= func.clock_timestamp() + literal(timedelta(seconds=EARLY_SECONDS), Interval)
 )
@@ -174,7 +176,7 @@ def ask_to_end(connection: Connection, run_ids: Collection[UUID], *, why: str) -
 def _movable(connection: Connection, job_ids: list[UUID], by: Claimant | None) -> Iterable[AnyRow]:
     if by is not None and connection.dialect.name == "postgresql":
         return connection.execute(_MOVABLE_IF_DUE, {"job_ids": job_ids, "claimed_at": by.at})
-    return connection.execute(_MOVABLE, {"job_ids": job_ids})
+    return _MOVABLE.read(connection, {"job_ids": job_ids})
 
 
 def _verdicts(

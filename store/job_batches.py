@@ -1,14 +1,12 @@
 """Reading many jobs in one step, on SQLite: see store.batches for why."""
 
-import json
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import JSON, Column, Connection, Double, Enum, Uuid, func, select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import OperationalError
 
 from engine.nouns import Job
@@ -16,16 +14,14 @@ from engine.policies import Policies
 from engine.timing import Timing
 from store import job_rows
 from store.batches import OneOf
-from store.columns import Names, UtcDateTime
 from store.job_rows import JOB_COLUMNS, OWN_FROM, PAUSE_FROM, POLICIES_FROM, job_of_parts
+from store.json_rows import converter_of, in_one_step
 from store.tables import jobs
 
 REMEMBERED = 1_024
 """Timings and policies that are made once: most jobs share theirs with many others."""
 
-# quote() writes a number with all the digits that it takes to read it back; JSON would round it.
-_AS_ARRAY = func.json_array(*[func.quote(each) if isinstance(each.type, Double) else each for each in JOB_COLUMNS])
-_BY_IDS = select(func.json_group_array(_AS_ARRAY)).where(OneOf(jobs.c.id, "job_ids"))
+_BY_IDS = select(in_one_step(JOB_COLUMNS)).where(OneOf(jobs.c.id, "job_ids"))
 
 
 def find_jobs(connection: Connection, job_ids: Collection[UUID]) -> list[Job]:
@@ -66,38 +62,8 @@ def _policies(*row: Any) -> Policies:
 def _converted(row: Sequence[Any], first: int, end: int) -> list[Any]:
     return [
         value if value is None or convert is None else convert(value)
-        for value, convert in zip(row[first:end], _CONVERSIONS[first:end], strict=True)
+        for value, convert in zip(row[first:end], _CONVERTERS[first:end], strict=True)
     ]
 
 
-def _conversion(column: Column[Any]) -> Callable[[Any], Any] | None:
-    match column.type:
-        case Double():
-            return _number
-        case Names():
-            return _names
-        case JSON():
-            return json.loads
-        case UtcDateTime():
-            return datetime.fromisoformat
-        case Uuid():
-            return UUID
-        case Enum() as words:
-            return words.enum_class
-        case _:
-            return None
-
-
-def _number(text: str) -> float | None:
-    return None if text == "NULL" else float(text)
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = json.loads(text)
-    # JSON's null too: someone wrote that by hand.
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"{text!r} is no list of names")
-    return tuple(names)
-
-
-_CONVERSIONS = [_conversion(column) for column in JOB_COLUMNS]
+_CONVERTERS = [converter_of(column) for column in JOB_COLUMNS]

@@ -23,14 +23,15 @@ from engine.nouns import (
 from store import log_rows
 from store.batches import BatchUpdate, OneOf
 from store.columns import AnyRow
+from store.json_rows import RowsInOneStep
 from store.run_rows import attempts_as_json
 from store.tables import IS_RUNNING, jobs, runs
 
 # Jobs are locked before their runs, by claims as well as here, and each in the order of their ids: two that write at
 # once wait, and never deadlock. SQLite needs no locks of rows, and is not asked.
 _LOCK_JOBS = select(jobs.c.id).where(OneOf(jobs.c.id, "job_ids")).order_by(jobs.c.id).with_for_update()
-_STILL_RUNNING = (
-    select(
+_STILL_RUNNING = RowsInOneStep(
+    [
         runs.c.id,
         runs.c.job_id,
         runs.c.claim_id,
@@ -41,10 +42,10 @@ _STILL_RUNNING = (
         runs.c.cancel_reason,
         runs.c.concurrency_key,
         runs.c.backfill_id,
-    )
-    .where(OneOf(runs.c.id, "run_ids"), IS_RUNNING)
-    .order_by(runs.c.id)
-    .with_for_update()
+    ],
+    OneOf(runs.c.id, "run_ids"),
+    IS_RUNNING,
+    locking=lambda query: query.order_by(runs.c.id).with_for_update(),
 )
 _FINISHED = (
     "state", "attempt", "started_at", "finished_at", "lateness_ms", "duration_ms",
@@ -178,7 +179,7 @@ def finish_runs(
     """Record the ends of those runs that are still running, and the calls that are over after all."""
     lock_jobs(connection, {outcome.job_id for outcome in outcomes} | {over.job_id for over in overs})
     run_ids = {outcome.run_id for outcome in outcomes}
-    rows = connection.execute(_STILL_RUNNING, {"run_ids": list(run_ids)}) if run_ids else ()
+    rows = _STILL_RUNNING.read(connection, {"run_ids": list(run_ids)}) if run_ids else ()
     running = {row.id: row for row in rows}
     # Of two for one run (abandoned at a stop, then returned) the first counts, for the job as for the run. One of an
     # earlier claim counts for nothing: the run is somebody else's by now, or another attempt of ours.
