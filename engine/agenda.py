@@ -139,14 +139,19 @@ class Agenda:
 
     def push(self, hint: DueHint) -> None:
         """Remember when a job, or a run that waits, is due; wakes the timer if it would wake later by itself."""
+        self.push_all([hint])
+
+    def push_all(self, hints: Iterable[DueHint]) -> None:
+        """The same for many at once: no more than a batch."""
         if not self._takes_hints:
             return
         with self.condition:
-            if self._is_beyond(hint):
-                # It is read again in time.
-                self._heap.remove(hint.key, up_to_version=hint.version)
-                return
-            self._heap.push(hint)
+            for hint in hints:
+                if self._is_beyond(hint):
+                    # It is read again in time.
+                    self._heap.remove(hint.key, up_to_version=hint.version)
+                else:
+                    self._heap.push(hint)
             self._wake_if_asleep_too_long()
 
     def push_later(self, job_id: UUID, seconds: float, *, version: int = 0) -> None:

@@ -51,12 +51,16 @@ class DaysOff:
         return next((calendar for calendar in self.calendars if calendar.excludes(day)), None)
 
 
+NO_DAYS_OFF = DaysOff()
+
 Calendars = Mapping[str, Calendar]
 """Calendars by name: at least those that the jobs at hand list."""
 
 
 def days_off(timing: Timing, calendars: Calendars) -> DaysOff:
     """The calendars that the timing lists, in its order. Raises UnknownCalendar."""
+    if not timing.exclude_calendars:
+        return NO_DAYS_OFF
     return DaysOff(tuple(_known(name, calendars) for name in timing.exclude_calendars))
 
 

@@ -11,7 +11,7 @@ from engine.agenda import Agenda, Taken
 from engine.backfills import hint_priority
 from engine.calendars import Calendars
 from engine.errors import JobNotFound, StoreUnavailable
-from engine.gate import StartGate
+from engine.gate import StartGate, Ticket
 from engine.heap import DOUBT
 from engine.limits import LOST_CLAIM_RETRY_SECONDS
 from engine.nodes import Claimant
@@ -262,9 +262,8 @@ class Dispatcher:
                 yield [claim]
 
     def _claim(self, claims: list[Claim]) -> None:
-        for claim in claims:
-            if claim.run is not None:
-                self._gate.open(Assignment(claim.run, claim.plan.job), version=claim.plan.job.version + 1)
+        opened = [(claim.run, claim.plan.job) for claim in claims]
+        self._gate.open_all([Ticket(Assignment(run, job), job.version + 1) for run, job in opened if run is not None])
         begun, claimant = self._clock.monotonic(), Claimant(self._node, self._clock.now())
         try:
             advances = [claim.plan.advance for claim in claims]
@@ -284,7 +283,8 @@ class Dispatcher:
             self._quarantine.release(claim.job_id)
             is_ours = claim.job_id in recorded
             self._conclude(claim, recorded.get(claim.job_id), is_ours=is_ours)
-            self._push_next(claim, is_ours=is_ours)
+        next_ones = [self._next_hint(claim, is_ours=claim.job_id in recorded) for claim in claims]
+        self._agenda.push_all([hint for hint in next_ones if hint is not None])
 
     def _give_up(self, claims: list[Claim]) -> None:
         """Plans that were not tried: nothing is in doubt, and the jobs come up again."""
@@ -329,18 +329,17 @@ class Dispatcher:
             log.info("run queued", **run_keys(run), reason=run.reason)
             self._agenda.push(waiting_hint(run, job))
 
-    def _push_next(self, claim: Claim, *, is_ours: bool) -> None:
-        if not is_ours and claim.plan.advance.is_ahead:
-            # Perhaps because of a run elsewhere, which may be over at the instant: that is when it is decided.
-            self._agenda.push(hint_of(claim.plan.job, is_exact=True))
-            return
-        if not is_ours:
-            # Someone moved the job on, or holds it locked. Looking again in a moment also heals a push that was lost.
-            self._agenda.push_later(claim.job_id, LOST_CLAIM_RETRY_SECONDS)
-            return
+    def _next_hint(self, claim: Claim, *, is_ours: bool) -> DueHint | None:
         job, next_run_at = claim.plan.job, claim.plan.advance.next_run_at
-        if next_run_at is not None:
-            self._agenda.push(hint_of(job, due_at=next_run_at, version=job.version + 1))
+        if is_ours:
+            version = job.version + 1
+            return None if next_run_at is None else hint_of(job, due_at=next_run_at, version=version)
+        if claim.plan.advance.is_ahead:
+            # Perhaps because of a run elsewhere, which may be over at the instant: that is when it is decided.
+            return hint_of(job, is_exact=True)
+        # Someone moved the job on, or holds it locked. Looking again in a moment also heals a push that was lost.
+        self._agenda.push_later(job.id, LOST_CLAIM_RETRY_SECONDS)
+        return None
 
 
 def hint_of(job: Job, *, due_at: datetime | None = None, version: int | None = None, is_exact: bool = False) -> DueHint:

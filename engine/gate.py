@@ -85,10 +85,16 @@ class StartGate:
 
     def open(self, assignment: Assignment, *, version: int, is_forced: bool = False) -> None:
         """Let the run come: it may be revoked from now on. A forced one enters also while the gate is held."""
-        run = assignment.run
+        self.open_all([Ticket(assignment, version, is_forced)])
+
+    def open_all(self, tickets: Iterable[Ticket]) -> None:
+        """The same for many at once, with tickets that are new."""
         with self._lock:
-            self._tickets[run.id] = Ticket(assignment, version, is_forced, refusal=self._shut_because)
-            self._by_job.setdefault(run.job_id, set()).add(run.id)
+            for ticket in tickets:
+                run = ticket.assignment.run
+                ticket.refusal = self._shut_because
+                self._tickets[run.id] = ticket
+                self._by_job.setdefault(run.job_id, set()).add(run.id)
 
     def confirm(self, run_ids: Iterable[UUID]) -> None:
         """The claims of these runs are on record."""
@@ -198,9 +204,9 @@ class StartGate:
 
     def cancelled(self, run_id: UUID) -> Refusal | None:
         """Why the run is to end, if that was asked for after it entered: perhaps before its call could be told."""
-        with self._lock:
-            ticket = self._tickets.get(run_id)
-            return None if ticket is None else ticket.cancelled
+        # Without the lock: both are one step each, and who asks for it looks for the call once that is written.
+        ticket = self._tickets.get(run_id)
+        return None if ticket is None else ticket.cancelled
 
     def close(self, run_id: UUID) -> Assignment | None:
         """The run is over and on record, or was never claimed; what was assigned, the first time only (law 7)."""

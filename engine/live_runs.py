@@ -34,7 +34,7 @@ class LiveRun:
 
     def __init__(self, assignment: Assignment, *, deliver: Callable[[Outcome | CallOver], None]) -> None:
         self.assignment = assignment
-        self.cancelled = threading.Event()
+        self._cancelled: threading.Event | None = None
         self._deliver = deliver
         self._lock = threading.Lock()
         self._handle: Handle | None = None
@@ -46,6 +46,16 @@ class LiveRun:
     def ending(self) -> Ending | None:
         """Why it is to end."""
         return self._ending
+
+    @property
+    def cancelled(self) -> threading.Event:
+        """Set once it is to end. Made when somebody asks for it, which few functions do."""
+        with self._lock:
+            if self._cancelled is None:
+                self._cancelled = threading.Event()
+                if self._ending is not None:
+                    self._cancelled.set()
+            return self._cancelled
 
     @property
     def is_stuck(self) -> bool:
@@ -66,8 +76,9 @@ class LiveRun:
             if self._ending is not None or self._has_returned or self._is_settled:
                 return False
             self._ending = ending
-            handle = self._handle
-        self.cancelled.set()
+            handle, cancelled = self._handle, self._cancelled
+        if cancelled is not None:
+            cancelled.set()
         if handle is not None:
             handle.kill()
         return True

@@ -4,7 +4,7 @@ A function's author may have written validators: they run here, in the caller's 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,15 +65,16 @@ def misfit_of(function: JobFunction, metadata: dict[str, Any]) -> Misfit | None:
 
 
 def arguments_for(
-    function: JobFunction, *, job_id: str, metadata: dict[str, Any], run: RunContext
+    function: JobFunction, *, job_id: str, metadata: dict[str, Any], run: Callable[[], RunContext]
 ) -> dict[str, Any] | Raised:
     """What the function is to be called with; or, the metadata not fitting, the end of a call that is not made.
 
-    Never raises. Another attempt would end in the same way, so the error is final.
+    Never raises. Another attempt would end in the same way, so the error is final. `run` is called if it takes that.
     """
     read = _read(function, metadata)
     if not isinstance(read, Misfit):
-        return function.select_arguments(job_id=job_id, job_metadata=read, run=run)
+        context = run() if "run" in function.accepts else None
+        return function.select_arguments(job_id=job_id, job_metadata=read, run=context)
     error = MetadataMismatch(function.name, str(read))
     error.__cause__ = read.cause
     return Raised(describe_error(error), is_final=True)

@@ -115,10 +115,8 @@ class RunPath:
 
     def arguments_of(self, call: "Call") -> dict[str, Any] | Raised:
         """What the function is called with; or that it cannot be, as the job's metadata does not fit it any more."""
-        job = call.assignment.job
-        return arguments_for(
-            self.function_of(call.assignment), job_id=str(job.id), metadata=job.metadata, run=_context_of(call)
-        )
+        function, job = self.function_of(call.assignment), call.assignment.job
+        return arguments_for(function, job_id=call.keys["job_id"], metadata=job.metadata, run=lambda: _context_of(call))
 
     def _expire(self, live: LiveRun) -> None:
         """Its time is over: it is asked to end, and after a moment of grace it is over without its function."""

@@ -146,7 +146,7 @@ def _end_of_call(call: ProcessCall, function: JobFunction) -> CallEnd:
         attempt=call.attempt,
         log=structlog.get_logger("scheduler.job"),
     )
-    arguments = arguments_for(function, job_id=call.job_id, metadata=call.job_metadata, run=context)
+    arguments = arguments_for(function, job_id=call.job_id, metadata=call.job_metadata, run=lambda: context)
     if isinstance(arguments, Raised):
         return arguments
     result = function.call(**arguments)

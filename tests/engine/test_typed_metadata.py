@@ -319,7 +319,7 @@ def test_a_start_asks_nothing_of_the_store_without_typed_functions(node: Node) -
 
 
 def test_a_function_is_called_with_what_its_metadata_reads_as() -> None:
-    arguments = arguments_for(function_of(Report), job_id="a job", metadata=FITTING, run=RUN)
+    arguments = arguments_for(function_of(Report), job_id="a job", metadata=FITTING, run=lambda: RUN)
 
     assert arguments == {"job_id": "a job", "job_metadata": Report(day=date(2026, 1, 1))}
 
@@ -329,7 +329,7 @@ def test_a_function_without_a_type_gets_its_metadata_as_it_is() -> None:
 
     function = FunctionRegistry().register("anything", anything)
 
-    arguments = arguments_for(function, job_id="a job", metadata=UNFIT, run=RUN)
+    arguments = arguments_for(function, job_id="a job", metadata=UNFIT, run=lambda: RUN)
     assert arguments == {"job_id": "a job", "job_metadata": UNFIT, "run": RUN}
     assert isinstance(arguments, dict)
     assert arguments["job_metadata"] is UNFIT
@@ -337,7 +337,7 @@ def test_a_function_without_a_type_gets_its_metadata_as_it_is() -> None:
 
 
 def test_metadata_that_no_longer_fits_is_a_final_error_that_names_the_field() -> None:
-    end = arguments_for(function_of(Renamed), job_id="a job", metadata=FITTING, run=RUN)
+    end = arguments_for(function_of(Renamed), job_id="a job", metadata=FITTING, run=lambda: RUN)
 
     assert isinstance(end, Raised)
     assert end.is_final
@@ -349,7 +349,7 @@ def test_metadata_that_no_longer_fits_is_a_final_error_that_names_the_field() ->
 
 
 def test_a_validator_that_fails_is_in_the_traceback_of_the_error() -> None:
-    end = arguments_for(function_of(raising(Panic("no such day"))), job_id="a job", metadata=FITTING, run=RUN)
+    end = arguments_for(function_of(raising(Panic("no such day"))), job_id="a job", metadata=FITTING, run=lambda: RUN)
 
     assert isinstance(end, Raised)
     assert end.is_final
@@ -362,7 +362,7 @@ def test_a_job_is_flagged_exactly_if_its_call_would_not_be_made(metadata: dict[s
     function = function_of(Report)
     job = make_job(function_name="report", metadata=metadata)
 
-    end = arguments_for(function, job_id="a job", metadata=metadata, run=RUN)
+    end = arguments_for(function, job_id="a job", metadata=metadata, run=lambda: RUN)
 
     assert isinstance(end, Raised) == (metadata_error({"report": function}, job) is not None)
 
