@@ -2,6 +2,8 @@
 
 On SQLite each row of an `executemany`, and each row that is read, lets go of the interpreter and has to wait for it
 again; a batch of two hundred would be as many switches of threads. There, rows are written as VALUES of one statement.
+On PostgreSQL each row of an `executemany` is a statement, for the driver and for the server; there, a batch is one
+statement with a list for each column.
 """
 
 import json
@@ -28,11 +30,14 @@ from sqlalchemy import (
     Uuid,
     bindparam,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import InternalTraversal
 
 from store.columns import UtcDateTime, instant_text
+
+_POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 MOST_ROWS = 128
 """Rows of one statement: each power of two up to here is a text of its own, which the driver keeps prepared."""
@@ -81,22 +86,28 @@ def _in_json(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
 
 
 class BatchInsert:
-    """Inserts rows with values for some of a table's columns. On SQLite."""
+    """Inserts rows with values for some of a table's columns."""
 
     def __init__(self, table: Table, columns: Sequence[Column[Any]]) -> None:
         self._columns = tuple(columns)
         names = ", ".join(f'"{column.name}"' for column in self._columns)
         self._head = f'INSERT INTO "{table.name}" ({names}) VALUES '  # noqa: S608 - of names, no values
+        self._of_lists = f'INSERT INTO "{table.name}" ({names}) SELECT * FROM {_lists(self._columns)}'  # noqa: S608 - likewise
 
     def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Each row has the values of the columns in their order."""
+        if not rows:
+            return
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(self._of_lists, _parameter_lists(self._columns, rows))
+            return
         for part in _parts(rows):
             text = self._head + _places(len(self._columns), len(part))
             connection.exec_driver_sql(text, _parameters(self._columns, part))
 
 
 class BatchUpdate:
-    """Updates rows, each by its key, to values of its own. On SQLite."""
+    """Updates rows, each by its key, to values of its own."""
 
     def __init__(
         self, table: Table, *, keys: Sequence[Column[Any]], sets: Sequence[Column[Any]], also: str = "", only: str = ""
@@ -109,10 +120,17 @@ class BatchUpdate:
         conditions = [f'"{table.name}"."{column.name}" = new.key_{column.name}' for column in keys]
         where = " AND ".join(conditions + ([only] if only else []))
         self._head = f"WITH new ({given}, {new}) AS (VALUES "
-        self._tail = f') UPDATE "{table.name}" SET {", ".join(assignments)} FROM new WHERE {where}'  # noqa: S608 - likewise
+        update = f'UPDATE "{table.name}" SET {", ".join(assignments)}'  # noqa: S608 - likewise
+        self._tail = f") {update} FROM new WHERE {where}"
+        self._of_lists = f"{update} FROM {_lists(self._columns)} AS new ({given}, {new}) WHERE {where}"
 
     def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
         """Each row has the values of the keys and of what is set, in their order."""
+        if not rows:
+            return
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(self._of_lists, _parameter_lists(self._columns, rows))
+            return
         for part in _parts(rows):
             text = self._head + _places(len(self._columns), len(part)) + self._tail
             connection.exec_driver_sql(text, _parameters(self._columns, part))
@@ -129,6 +147,25 @@ def _parts(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
 @lru_cache(maxsize=256)
 def _places(columns: int, rows: int) -> str:
     return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+
+
+def _lists(columns: Sequence[Column[Any]]) -> str:
+    """A row for each entry of the lists, of which there is one for each column."""
+    kinds = [column.type.compile(dialect=_POSTGRESQL) for column in columns]
+    return f"unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
+
+
+def _parameter_lists(columns: Sequence[Column[Any]], rows: Sequence[Values]) -> tuple[list[Any], ...]:
+    converted = [
+        _for_postgresql(column, values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
+    return tuple(converted)
+
+
+def _for_postgresql(column: Column[Any], values: Values) -> list[Any]:
+    # The driver knows instants and ids.
+    convert = _WRITTEN_OUT.get(type(column.type))
+    return [value if value is None or convert is None else convert(value) for value in values]
 
 
 def _parameters(columns: Sequence[Column[Any]], rows: Sequence[Values]) -> tuple[Any, ...]:
@@ -154,9 +191,6 @@ def _word(word: StrEnum | str) -> str:
     return word.value if isinstance(word, StrEnum) else word
 
 
-_CONVERSIONS: dict[type, Callable[[Any], Any]] = {
-    Uuid: attrgetter("hex"),
-    Enum: _word,
-    JSON: json.dumps,
-}
+_WRITTEN_OUT: dict[type, Callable[[Any], Any]] = {Enum: _word, JSON: json.dumps}
+_CONVERSIONS: dict[type, Callable[[Any], Any]] = {Uuid: attrgetter("hex"), **_WRITTEN_OUT}
 """What SQLAlchemy's own types do, which it does value by value."""

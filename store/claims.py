@@ -41,21 +41,9 @@ _MOVABLE_IF_DUE = _MOVABLE.by_rows.where(
     func.least(jobs.c.next_run_at, bindparam("claimed_at", type_=jobs.c.next_run_at.type))
     <= func.clock_timestamp() + literal(timedelta(seconds=EARLY_SECONDS), Interval)
 )
-_MOVE = (
-    update(jobs)
-    .where(jobs.c.id == bindparam("job_id"), jobs.c.version == bindparam("expected_version"))  # law 1
-    .values(
-        version=jobs.c.version + 1,
-        status=bindparam("new_status"),
-        next_run_at=bindparam("new_next_run_at"),
-        last_run_at=bindparam("new_last_run_at"),
-        last_scheduled_for=bindparam("new_last_scheduled_for"),
-        run_count=bindparam("new_run_count"),
-    )
-)
-_MOVE_BATCH = BatchUpdate(
+_MOVE = BatchUpdate(
     jobs,
-    keys=[jobs.c.id, jobs.c.version],
+    keys=[jobs.c.id, jobs.c.version],  # law 1
     sets=[jobs.c.status, jobs.c.next_run_at, jobs.c.last_run_at, jobs.c.last_scheduled_for, jobs.c.run_count],
     also='version = "jobs".version + 1',
 )
@@ -106,7 +94,7 @@ def _advance(
     if not moves:
         return {}
     recorded = {job_id: None if verdict is None else verdict.run for job_id, verdict in verdicts.items()}
-    _move_jobs(connection, [_move(advance, stored[advance.job_id], verdicts[advance.job_id]) for advance in moves])
+    _MOVE.execute(connection, [_move(advance, stored[advance.job_id], verdicts[advance.job_id]) for advance in moves])
     insert_runs(connection, [*recorded.values(), *(row for advance in moves for row in advance.rows)])
     return recorded
 
@@ -237,14 +225,8 @@ def _in_the_way(connection: Connection, run: Run, rules: Rules, ended: Collectio
     return others[0] if others else holder_of_key(connection, rules.concurrency_key, ended)
 
 
-def _move_jobs(connection: Connection, moves: Sequence[dict[str, Any]]) -> None:
-    if connection.dialect.name == "sqlite":
-        _MOVE_BATCH.execute(connection, [tuple(move.values()) for move in moves])
-    else:
-        connection.execute(_MOVE, moves)
-
-
-def _move(advance: Advance, stored: AnyRow, verdict: Verdict | None) -> dict[str, Any]:
+def _move(advance: Advance, stored: AnyRow, verdict: Verdict | None) -> tuple[Any, ...]:
+    """The values of _MOVE."""
     recorded = None if verdict is None else verdict.run
     is_started = recorded is not None and recorded.state is RunState.RUNNING
     started = sum(run is not None and run.state in _TO_RUN for run in (recorded, *advance.queued))
@@ -252,15 +234,15 @@ def _move(advance: Advance, stored: AnyRow, verdict: Verdict | None) -> dict[str
     # The row decides and not the engine, which may have made its plan while a start was taken back (store.outcomes).
     is_last = bool(started) and stored.max_runs is not None and run_count >= stored.max_runs
     next_run_at = None if is_last else advance.next_run_at
-    return {
-        "job_id": advance.job_id,
-        "expected_version": advance.expected_version,
-        "new_status": JobStatus.COMPLETED if next_run_at is None else stored.status,
-        "new_next_run_at": next_run_at,
-        "new_last_run_at": recorded.started_at if recorded is not None and is_started else stored.last_run_at,
-        "new_last_scheduled_for": advance.last_scheduled_for,
-        "new_run_count": run_count,
-    }
+    return (
+        advance.job_id,
+        advance.expected_version,
+        JobStatus.COMPLETED if next_run_at is None else stored.status,
+        next_run_at,
+        recorded.started_at if recorded is not None and is_started else stored.last_run_at,
+        advance.last_scheduled_for,
+        run_count,
+    )
 
 
 _TO_RUN = frozenset({RunState.RUNNING, RunState.QUEUED})

@@ -52,12 +52,7 @@ _FINISHED = (
     "error_type", "error_message", "error_traceback", "result", "reason",
     "due_at", "earlier_attempts", "is_stuck", "reason_code",
 )  # fmt: skip
-_FINISH = (
-    update(runs)
-    .where(runs.c.id == bindparam("run_id"), IS_RUNNING)
-    .values({name: bindparam(f"new_{name}") for name in _FINISHED})
-)
-_FINISH_BATCH = BatchUpdate(
+_FINISH = BatchUpdate(
     runs, keys=[runs.c.id], sets=[runs.c[name] for name in _FINISHED], only="\"runs\".state = 'running'"
 )
 _CALL_OVER = update(runs).where(OneOf(runs.c.id, "run_ids"), runs.c.is_stuck).values(is_stuck=None)
@@ -88,15 +83,7 @@ START_TOLERANCE = timedelta(milliseconds=50)
 saves a page of the log."""
 
 # A claim says that the run starts; here is when it did, which for a run that waited for a thread is later.
-_STARTED = (
-    update(jobs)
-    .where(
-        jobs.c.id == bindparam("job_id"),
-        or_(jobs.c.last_run_at.is_(None), jobs.c.last_run_at < bindparam("started_at")),
-    )
-    .values(last_run_at=bindparam("started_at"))
-)
-_STARTED_BATCH = BatchUpdate(
+_STARTED = BatchUpdate(
     jobs,
     keys=[jobs.c.id],
     sets=[jobs.c.last_run_at],
@@ -191,7 +178,7 @@ def finish_runs(
     applied = _without_futile_retries(connection, applied, running)
     bad_streaks: list[BadStreak] = []
     if applied:
-        _finish_each(connection, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
+        _FINISH.execute(connection, [_finish(outcome, running[outcome.run_id]) for outcome in applied])
         log_rows.keep_logs(connection, [(outcome.run_id, outcome.log) for outcome in applied])
         triggers = {run_id: row.trigger for run_id, row in running.items()}
         bad_streaks = _tell_jobs(connection, applied, triggers)
@@ -278,10 +265,7 @@ def _tell_jobs_of_starts(connection: Connection, applied: Sequence[Outcome], run
     late = [each for each in applied if _is_later_than_claimed(each, running[each.run_id].started_at)]
     # In their order, so that the latest of a job is what is left of it.
     latest = dict(sorted((each.job_id, each.started_at) for each in late if each.started_at is not None))
-    if latest and connection.dialect.name == "sqlite":
-        _STARTED_BATCH.execute(connection, list(latest.items()))
-    elif latest:
-        connection.execute(_STARTED, [{"job_id": job_id, "started_at": at} for job_id, at in latest.items()])
+    _STARTED.execute(connection, list(latest.items()))
 
 
 def _is_later_than_claimed(outcome: Outcome, claimed_for: datetime | None) -> bool:
@@ -301,14 +285,8 @@ def _take_back_starts(connection: Connection, undone: Sequence[Outcome], running
         connection.execute(NOT_COUNTED, [{"job_id": job_id} for job_id in counted])
 
 
-def _finish_each(connection: Connection, ends: Sequence[dict[str, Any]]) -> None:
-    if connection.dialect.name == "sqlite":
-        _FINISH_BATCH.execute(connection, [tuple(end.values()) for end in ends])
-    else:
-        connection.execute(_FINISH, ends)
-
-
-def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:
+def _finish(outcome: Outcome, run: AnyRow) -> tuple[Any, ...]:
+    """The values of _FINISH."""
     error = outcome.error
     earlier, attempt = run.earlier_attempts or [], run.attempt
     if outcome.undoes_claim and earlier:
@@ -317,24 +295,24 @@ def _finish(outcome: Outcome, run: AnyRow) -> dict[str, Any]:
         earlier = earlier if outcome.state is RunState.RETRYING else earlier[:-1]
     elif outcome.state is RunState.RETRYING:
         earlier = [*earlier, *(attempts_as_json([_attempt(outcome, attempt)]) or [])]
-    return {
-        "run_id": outcome.run_id,
-        "new_state": outcome.state,
-        "new_attempt": attempt,
-        "new_started_at": outcome.started_at,
-        "new_finished_at": outcome.finished_at,
-        "new_lateness_ms": outcome.lateness_ms,
-        "new_duration_ms": outcome.duration_ms,
-        "new_error_type": error and error.type,
-        "new_error_message": error and error.message,
-        "new_error_traceback": error and error.traceback,
-        "new_result": outcome.result_json,
-        "new_reason": outcome.reason,
-        "new_due_at": outcome.due_at,
-        "new_earlier_attempts": earlier or None,
-        "new_is_stuck": outcome.is_stuck or None,
-        "new_reason_code": outcome.reason_code,
-    }
+    return (
+        outcome.run_id,
+        outcome.state,
+        attempt,
+        outcome.started_at,
+        outcome.finished_at,
+        outcome.lateness_ms,
+        outcome.duration_ms,
+        error and error.type,
+        error and error.message,
+        error and error.traceback,
+        outcome.result_json,
+        outcome.reason,
+        outcome.due_at,
+        earlier or None,
+        outcome.is_stuck or None,
+        outcome.reason_code,
+    )
 
 
 def _attempt(outcome: Outcome, number: int) -> Attempt:

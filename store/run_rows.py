@@ -37,10 +37,9 @@ _NEWEST_FIRST = select(runs).order_by(runs.c.scheduled_for.desc(), runs.c.id.des
 def insert_runs(connection: Connection, new: Iterable[Run | None]) -> None:
     """Keep the runs, in one statement; None stands for no run."""
     rows = [run for run in new if run is not None]
-    if connection.dialect.name == "sqlite":
-        fresh = [values for run in rows if (values := _fresh_claim(run)) is not None]
-        _INSERT_CLAIMS.execute(connection, fresh)
-        rows = [run for run in rows if _fresh_claim(run) is None] if len(fresh) < len(rows) else []
+    fresh = [values for run in rows if (values := _fresh_claim(run)) is not None]
+    _INSERT_CLAIMS.execute(connection, fresh)
+    rows = [run for run in rows if _fresh_claim(run) is None] if len(fresh) < len(rows) else []
     if rows:
         connection.execute(_INSERT, [_row_of(run) for run in rows])
 
