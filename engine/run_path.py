@@ -60,6 +60,8 @@ class RunPath:
         self._clock = clock
         self._live_logs = live_logs
         self._deliver = deliver
+        # Bound here and not for each line, of which every run has two.
+        self._log = log.bind()
         self.deadlines = Deadlines(clock=clock, expired=self._expire, max_wait_seconds=max_wait_seconds)
 
     def is_to_wait(self, assignment: Assignment) -> bool:
@@ -82,7 +84,7 @@ class RunPath:
         self._live_logs.add(assignment.run.id, call.log)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(**keys)
-        log.info("run started", lateness_ms=milliseconds(call.started.at - assignment.run.scheduled_for))
+        self._log.info("run started", lateness_ms=milliseconds(call.started.at - assignment.run.scheduled_for))
         timeout_seconds = assignment.job.policies.timeout_seconds
         if timeout_seconds is not None:
             self.deadlines.set(call.live, timeout_seconds)
@@ -159,8 +161,26 @@ class RunPath:
             **facts,
         )
         outcome = _retried(last, call.assignment, end) if ending is None else with_retry(last, run, call.assignment.job)
-        _log_end(call.keys, outcome)
+        self._tell_end(call.keys, outcome)
         return outcome
+
+    def _tell_end(self, keys: dict[str, Any], outcome: Outcome) -> None:
+        facts: dict[str, Any] = keys | {
+            "state": outcome.state.value,
+            "duration_ms": outcome.duration_ms,
+            "lateness_ms": outcome.lateness_ms,
+        }
+        if outcome.reason is not None:
+            facts["reason"] = outcome.reason
+        if outcome.error is None:
+            self._log.info("run finished", **facts)
+        else:
+            facts |= {
+                "error_type": outcome.error.type,
+                "error": outcome.error.message,
+                "traceback": outcome.error.traceback,
+            }
+            self._log.error("run finished", **facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,22 +315,3 @@ def run_keys(run: Run) -> dict[str, Any]:
 def as_text(instant: datetime) -> str:
     """An instant for a log line: ISO 8601, UTC, with Z."""
     return str(instant).replace(" ", "T").replace("+00:00", "Z")
-
-
-def _log_end(keys: dict[str, Any], outcome: Outcome) -> None:
-    facts: dict[str, Any] = keys | {
-        "state": outcome.state.value,
-        "duration_ms": outcome.duration_ms,
-        "lateness_ms": outcome.lateness_ms,
-    }
-    if outcome.reason is not None:
-        facts["reason"] = outcome.reason
-    if outcome.error is None:
-        log.info("run finished", **facts)
-    else:
-        facts |= {
-            "error_type": outcome.error.type,
-            "error": outcome.error.message,
-            "traceback": outcome.error.traceback,
-        }
-        log.error("run finished", **facts)

@@ -18,6 +18,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import (
+    ARRAY,
     JSON,
     Column,
     ColumnElement,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    any_,
     bindparam,
 )
 from sqlalchemy.dialects import postgresql
@@ -64,19 +66,19 @@ class OneOf(ColumnElement[bool]):
     inherit_cache = True
     _traverse_internals = [  # noqa: RUF012 - as SQLAlchemy declares it
         ("in_json", InternalTraversal.dp_clauseelement),
-        ("spelled_out", InternalTraversal.dp_clauseelement),
+        ("in_list", InternalTraversal.dp_clauseelement),
         ("column", InternalTraversal.dp_clauseelement),
     ]
 
     def __init__(self, column: Column[Any], name: str) -> None:
         self.column = column
         self.in_json = bindparam(name, type_=_ListInJson())
-        self.spelled_out = column.in_(bindparam(name, expanding=True))
+        self.in_list = column == any_(bindparam(name, type_=ARRAY(column.type)))
 
 
-@compiles(OneOf)
-def _spelled_out(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
-    return str(compiler.process(element.spelled_out, **options))
+@compiles(OneOf, "postgresql")
+def _in_list(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
+    return str(compiler.process(element.in_list, **options))
 
 
 @compiles(OneOf, "sqlite")

@@ -1,6 +1,7 @@
 """PostgreSQL: connections that cannot hang for ever, and what a schema must be before it is used."""
 
 import os
+import select
 import socket
 from typing import Any
 
@@ -66,7 +67,7 @@ class PostgresqlBackend:
         self._url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
         self._one_by_one = _database(self._url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
         self.place = f'the database "{url.database}" on {url.host or url.query.get("host") or "this host"}'
-        self.watchdog = Watchdog(abort=_shut_down, seconds=CALL_SECONDS)
+        self.watchdog = Watchdog(abort=_shut_down, seconds=CALL_SECONDS, is_quiet=_is_quiet)
         self.watchdog.watch_connecting(self._one_by_one)
         self.lock = AdvisoryLock(self._one_by_one, self.watchdog)
         self.changes = PostgresqlChanges(self._one_by_one, self.watchdog, check=self.lock.check)
@@ -117,7 +118,19 @@ def _connect_arguments(url: URL) -> dict[str, str | int]:
 
 def _shut_down(connection: Any) -> None:
     """Cut the connection of a driver under the call that another thread is in, which then fails."""
-    descriptor = connection.pgconn.socket if hasattr(connection, "pgconn") else connection.fileno()
     # The driver keeps its own descriptor, so that the number is not another file's before it gives up.
-    with socket.socket(fileno=os.dup(descriptor)) as shared:
+    with socket.socket(fileno=os.dup(_descriptor(connection))) as shared:
         shared.shutdown(socket.SHUT_RDWR)
+
+
+def _is_quiet(connection: Any) -> bool:
+    """Whether the server has neither said anything on an idle connection nor closed it. Asks the kernel only."""
+    readable = select.poll()
+    readable.register(_descriptor(connection), select.POLLIN)
+    return not readable.poll(0)
+
+
+def _descriptor(connection: Any) -> int:
+    """Both drivers', of the connection's socket."""
+    number = connection.pgconn.socket if hasattr(connection, "pgconn") else connection.fileno()
+    return int(number)

@@ -23,13 +23,22 @@ class Watchdog:
     """Watches connections for as long as each is in use. For any thread.
 
     `abort` is called with a driver's connection, from the watchdog's thread, and has to make the call on it fail that
-    another thread is in; after `seconds`, and again with each tick until that one gives up.
+    another thread is in; after `seconds`, and again with each tick until that one gives up. `is_quiet` says of one that
+    nobody uses that there is no word from its database, such as that it has gone.
     """
 
-    def __init__(self, *, abort: Callable[[Any], None], seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        abort: Callable[[Any], None],
+        seconds: float,
+        is_quiet: Callable[[Any], bool] = lambda _connection: False,
+    ) -> None:
         self._abort = abort
+        self._is_quiet = is_quiet
         self._seconds = seconds
         self._calls: dict[object, _Call] = {}
+        self._ticks = 0
         self._guard = Lock()
         self._stopped = Event()
 
@@ -44,21 +53,29 @@ class Watchdog:
     def watch_over(self, database: Engine, *, pings: bool = False) -> None:
         """Watch what the pool gives out, from the first word to a new connection until it is back.
 
-        Pings a connection that has been in the pool before, as `pool_pre_ping` would, but that one may hang.
+        Pings a connection that has been in the pool before, as `pool_pre_ping` would, but that one may hang. Not one
+        that was in use a moment ago and `is_quiet`: who works without a pause would wait for as many answers again.
         """
 
         def check_out(connection: Any, record: Any, _proxy: object) -> None:
-            if pings and not record.info.pop("is_new", False):
+            is_fresh = record.info["heard_of_at_tick"] == self._ticks
+            if pings and not (is_fresh and self._is_quiet(connection)):
                 self._ping(database, connection, record)
             self._begin(record, connection, self._seconds)
 
-        def mark_new(_connection: Any, record: Any) -> None:
-            record.info["is_new"] = True
+        def hear_of(_connection: Any, record: Any) -> None:
+            record.info["heard_of_at_tick"] = self._ticks
+
+        def check_in(connection: Any, record: Any) -> None:
+            self._end(record)
+            # One that has failed is given back without its connection.
+            if connection is not None:
+                hear_of(connection, record)
 
         self._watch_connecting(database)
-        event.listen(database, "connect", mark_new)
+        event.listen(database, "connect", hear_of)
         event.listen(database, "checkout", check_out)
-        event.listen(database, "checkin", lambda _connection, record: self._end(record))
+        event.listen(database, "checkin", check_in)
 
     def watch_connecting(self, database: Engine) -> None:
         """Watch new connections until they are given out; for those that are then kept."""
@@ -77,6 +94,7 @@ class Watchdog:
 
     def tick(self) -> None:
         """Let TICK_SECONDS pass."""
+        self._ticks += 1
         with self._guard:
             overdue = {key: call for key, call in self._calls.items() if call.is_overdue_at_tick()}
             for key, call in overdue.items():

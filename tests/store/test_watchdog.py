@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import QueuePool, create_engine, text
 
 from engine.errors import StoreUnavailable
 from store import SqlStore, open_store
@@ -171,3 +171,24 @@ def test_a_server_process_that_is_frozen_is_left_alone(postgres_url: str, monkey
     finally:
         os.kill(frozen[0], signal.SIGCONT)
     store.close()
+
+
+@pytest.mark.parametrize("is_quiet", [True, False])
+def test_a_connection_is_asked_whether_it_is_there_unless_it_is_quiet_and_was_used_just_now(
+    is_quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = create_engine("sqlite://", poolclass=QueuePool)
+    pings: list[object] = []
+    monkeypatch.setattr(database.dialect, "do_ping", pings.append)
+    watchdog = Watchdog(abort=print, seconds=2 * TICK_SECONDS, is_quiet=lambda _connection: is_quiet)
+    watchdog.watch_over(database, pings=True)
+
+    def use() -> int:
+        pings.clear()
+        with database.connect():
+            return len(pings)
+
+    at_once = 0 if is_quiet else 1
+    assert [use(), use()] == [at_once, at_once]
+    watchdog.tick()
+    assert [use(), use()] == [1, at_once]
