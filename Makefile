@@ -84,7 +84,7 @@ check: lint types test ## All that must pass before a change is done
 
 bench: $(DEVELOPMENT) $(BENCHMARK_TOOLS) ## Measure beside other schedulers, into benchmarks/results/ (BENCH_ARGS=--quick)
 	@$(VENV)/bin/python -m benchmarks $(BENCH_ARGS)
-	@$(BENCHMARK_VENV)/bin/python -m benchmarks.picture benchmarks/results
+	@$(BENCHMARK_VENV)/bin/python -m benchmarks.picture benchmarks/results$(if $(findstring --quick,$(BENCH_ARGS)),/quick)
 
 bench-publish: ## Put the figures of the last `make bench` into the README
 	@$(VENV)/bin/python -m benchmarks.report

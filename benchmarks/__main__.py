@@ -1,6 +1,6 @@
 """`python -m benchmarks`: those that are published beside others' figures, into benchmarks/results/."""
 
-from benchmarks import api, burst, computing, dispatch_latency, scale
+from benchmarks import api, burst, computing, cron_next, dispatch_latency, scale
 from benchmarks.options import read_options
 from benchmarks.results import write_results
 
@@ -10,6 +10,7 @@ MEASUREMENTS = {
     "computing": computing.measure_all,
     "scale": scale.measure_all,
     "api": api.measure_all,
+    "cron_next": cron_next.measure_all,
 }
 
 

@@ -7,32 +7,33 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.figures import Row
 from benchmarks.http_load import TRIVIAL_SERVER, Load, drive, request
-from benchmarks.options import Options
+from benchmarks.options import Options, read_options
 from benchmarks.service_process import ServiceProcess, new_folder, processor_seconds, service
+from benchmarks.tables import number, print_table
 
 CONNECTIONS = (8, 64)
 SECONDS = 5.0
 JOBS = 100
 """Jobs that are read, changed and listed."""
 
+HEADER = ("request", "connections", "/s", "p50 ms", "p99 ms", "server CPU ms")
 DEFAULTS = {"LOG_LEVEL": "INFO", "ENV": "development"}
 """The defaults of the service, said aloud: what is in the environment of the benchmark counts for nothing."""
 
 
-def main() -> None:
-    """Measure and print."""
-    print(f"{'request':<16} {'connections':>11} {'/s':>7} {'p50 ms':>7} {'p99 ms':>7} {'server CPU ms':>13}")
-    for row in measure():
-        print(
-            f"{row['request']:<16} {row['connections']:>11} {row['requests_per_second']:>7.0f} "
-            f"{row['p50_ms']:>7.2f} {row['p99_ms']:>7.2f} {row['server_cpu_ms']:>13.3f}"
-        )
+def measure_all(_options: Options) -> list[Row]:
+    """A row for each kind of request and number of connections. There are no choices."""
+    rows = measure()
+    print_table("api", HEADER, [cells_of(row) for row in rows])
+    return rows
 
 
-def measure_all(_options: Options) -> list[dict[str, Any]]:
-    """All of it, as `python -m benchmarks` wants it: there are no choices."""
-    return measure()
+def cells_of(row: Row) -> list[str]:
+    """The server's processor time is per request, of all its threads."""
+    shown = [number(row["requests_per_second"], 0), number(row["p50_ms"]), number(row["p99_ms"])]
+    return [row["request"], str(row["connections"]), *shown, number(row["server_cpu_ms"], 3)]
 
 
 def measure() -> list[dict[str, Any]]:
@@ -130,4 +131,4 @@ def measured(what: str, server: int, port: int, wanted: list[bytes], connections
 
 
 if __name__ == "__main__":
-    main()
+    measure_all(read_options())

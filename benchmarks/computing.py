@@ -12,14 +12,14 @@ from benchmarks.tables import print_table
 
 JOBS = 100
 LEAD_SECONDS = 7.0
+HEADER = ("one run computes", *dispatch_latency.HEADER[1:])
 COMPANIONS = {"": "nothing else runs", "compute": "in the pool", "compute_in_process": 'isolation="process"'}
 
 
 def measure_all(options: Options) -> list[Row]:
     """A row for each place where the run computes; the first, without it, is the control."""
     rows = [_measure_beside(companion, options) for companion in COMPANIONS]
-    header = ("one run computes", *dispatch_latency.HEADER[1:])
-    print_table(f"computing: {JOBS} slots a second beside it", header, [dispatch_latency.cells_of(row) for row in rows])
+    print_table(f"computing: {JOBS} slots a second beside it", HEADER, [dispatch_latency.cells_of(row) for row in rows])
     return rows
 
 

@@ -24,15 +24,19 @@ REQUESTS = 20
 PIECE = 1 << 20
 FIRST_JOB = "/jobs/00000000-0000-4000-8000-000000000000"
 HEADER = ("jobs", "ready s", "MiB", "idle % of a core", "create ms", "edit ms", "list all s", "peak MiB")
+SHOWN = ("ready_seconds", "ready_mib", "idle_percent", "create_ms", "edit_ms", "list_seconds", "peak_mib")
 BODY = {"name": "late", "function_name": "print_hello", "interval_seconds": DAY_SECONDS}
 
 
 def measure_all(options: Options) -> list[Row]:
     """A row for each number of jobs."""
     rows = [measure_size(size) for size in options.many]
-    shown = ("ready_seconds", "ready_mib", "idle_percent", "create_ms", "edit_ms", "list_seconds", "peak_mib")
-    print_table("scale: none due", HEADER, [[f"{row['jobs']:,}", *(number(row[key]) for key in shown)] for row in rows])
+    print_table("scale: none due", HEADER, [cells_of(row) for row in rows])
     return rows
+
+
+def cells_of(row: Row) -> list[str]:
+    return [f"{row['jobs']:,}", *(number(row[name]) for name in SHOWN)]
 
 
 def measure_size(size: int) -> Row:
