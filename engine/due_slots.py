@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from engine.calendars import DaysOff
 from engine.limits import MAX_QUEUED_RUNS, MAX_WAIT_SECONDS
@@ -16,10 +17,11 @@ from engine.slots import following, latest_to_run
 class Decision:
     """`slot` is claimed now, those of `queued` are to run after it, those of the two stretches do not run.
 
-    `last` is the latest slot that this decides on.
+    `last` is the latest slot that this decides on, `next_run_at` the one after it.
     """
 
     last: datetime
+    next_run_at: datetime | None
     slot: datetime | None = None
     queued: tuple[datetime, ...] = ()
     missed: Extent | None = None
@@ -69,9 +71,9 @@ class DueSlots:
     def _latest_only(self) -> Decision:
         latest = latest_to_run(self.job.timing, self.schedule, self.off, self.first, self.now)
         if latest == self.first:
-            return Decision(latest, latest)
+            return self._decided(latest, latest)
         missed = extent_between(self.schedule, self.first, latest - MICROSECOND)
-        return Decision(latest, latest, missed=missed, missed_because=self._because("only the latest slot runs"))
+        return self._decided(latest, latest, missed=missed, missed_because=self._because("only the latest slot runs"))
 
     def _none_beyond_grace(self) -> Decision:
         beyond = self.now - self.excused - self._grace - MICROSECOND
@@ -79,16 +81,16 @@ class DueSlots:
         because = self._because("such slots are skipped")
         slot = following(self.schedule, missed.last)
         if slot is None or slot > self.now:
-            return Decision(missed.last, missed=missed, missed_because=because)
-        return Decision(slot, slot, missed=missed, missed_because=because)
+            return Decision(missed.last, slot, missed=missed, missed_because=because)
+        return self._decided(slot, slot, missed=missed, missed_because=because)
 
     def _all(self) -> Decision:
         slots = self._latest_slots(self._room)
         if slots[0] == self.first:
-            return Decision(slots[-1], slots[0], queued=tuple(slots[1:]))
+            return self._decided(slots[-1], slots[0], queued=tuple(slots[1:]))
         missed = extent_between(self.schedule, self.first, slots[0] - MICROSECOND)
         because = self._because(f"no more than {self._room} slots are caught up with")
-        return Decision(slots[-1], slots[0], queued=tuple(slots[1:]), missed=missed, missed_because=because)
+        return self._decided(slots[-1], slots[0], queued=tuple(slots[1:]), missed=missed, missed_because=because)
 
     @property
     def _room(self) -> int:
@@ -113,7 +115,7 @@ class DueSlots:
         if has_several and self.job.policies.misfire_policy is MisfirePolicy.RUN_ALL:
             # Also within the grace: claimed one by one, each would find the one before it going.
             return self._all()
-        return Decision(self.first, self.first)
+        return Decision(self.first, second, self.first)
 
     def _piled_up(self) -> Decision:
         """Behind a full pool slots wait as runs do: as many as the overlap policy has go, or in line, are to run."""
@@ -136,20 +138,24 @@ class DueSlots:
         queued = tuple(slots[1:])
         # With its last run the job is completed: what would come after that are no slots.
         if next_one is None or next_one > self.now or left <= len(slots) < at_most:
-            return Decision(slots[-1], self.first, queued=queued)
+            return Decision(slots[-1], next_one, self.first, queued=queued)
         passed_over = extent_between(self.schedule, next_one, self.now)
         because = f"the slot of {slots[-1]:%Y-%m-%dT%H:%M:%SZ} was still waiting for a free place in the pool"
-        return Decision(
+        return self._decided(
             passed_over.last, self.first, queued=queued, passed_over=passed_over, passed_over_because=because
         )
 
     def _last_only(self) -> Decision:
         last = max(self.schedule.latest_until(self.now) or self.first, self.first)
         if last == self.first:
-            return Decision(self.first, self.first)
+            return self._decided(self.first, self.first)
         passed_over = extent_between(self.schedule, self.first, last - MICROSECOND)
         because = f"it was waiting for a free place in the pool when the slot of {last:%Y-%m-%dT%H:%M:%SZ} came"
-        return Decision(last, last, passed_over=passed_over, passed_over_because=because)
+        return self._decided(last, last, passed_over=passed_over, passed_over_because=because)
+
+    def _decided(self, last: datetime, slot: datetime, **facts: Any) -> Decision:
+        """Where the slot after the last one is not known yet."""
+        return Decision(last, following(self.schedule, last), slot, **facts)
 
     @property
     def _grace(self) -> timedelta:

@@ -114,7 +114,7 @@ def _advance(
     return Advance(
         job_id=rows.job.id,
         expected_version=rows.job.version,
-        next_run_at=following(schedule, decision.last),
+        next_run_at=decision.next_run_at,
         last_scheduled_for=decision.last,
         run=None if decision.slot is None else decided(decision.slot),
         queued=tuple(_waiting(decided(slot)) for slot in decision.queued),

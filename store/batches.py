@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -42,7 +42,8 @@ from store.columns import UtcDateTime, instant_text
 _POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 MOST_ROWS = 128
-"""Rows of one statement: each power of two up to here is a text of its own, which the driver keeps prepared."""
+"""Rows of one statement: each power of two up to here is a text of its own, which the driver keeps prepared. What is
+left of its places is filled with NULL, which is no row: two statements cost more."""
 
 Values = Sequence[Any]
 
@@ -88,12 +89,13 @@ def _in_json(element: OneOf, compiler: SQLCompiler, **options: Any) -> str:
 
 
 class BatchInsert:
-    """Inserts rows with values for some of a table's columns."""
+    """Inserts rows with values for some of a table's columns, of which the first is never NULL."""
 
     def __init__(self, table: Table, columns: Sequence[Column[Any]]) -> None:
         self._columns = tuple(columns)
         names = ", ".join(f'"{column.name}"' for column in self._columns)
-        self._head = f'INSERT INTO "{table.name}" ({names}) VALUES '  # noqa: S608 - of names, no values
+        self._head = f'INSERT INTO "{table.name}" ({names}) SELECT * FROM (VALUES '  # noqa: S608 - of names, no values
+        self._tail = ") WHERE column1 IS NOT NULL"
         self._of_lists = f'INSERT INTO "{table.name}" ({names}) SELECT * FROM {_lists(self._columns)}'  # noqa: S608 - likewise
 
     def execute(self, connection: Connection, rows: Sequence[Values]) -> None:
@@ -104,7 +106,7 @@ class BatchInsert:
             connection.exec_driver_sql(self._of_lists, _parameter_lists(self._columns, rows))
             return
         for part in _parts(rows):
-            text = self._head + _places(len(self._columns), len(part))
+            text = self._head + _places(len(self._columns), len(part)) + self._tail
             connection.exec_driver_sql(text, _parameters(self._columns, part))
 
 
@@ -139,16 +141,18 @@ class BatchUpdate:
 
 
 def _parts(rows: Sequence[Values]) -> Iterator[Sequence[Values]]:
-    done = 0
-    while done < len(rows):
-        size = min(MOST_ROWS, 1 << ((len(rows) - done).bit_length() - 1))
-        yield rows[done : done + size]
-        done += size
+    for done in range(0, len(rows), MOST_ROWS):
+        yield rows[done : done + MOST_ROWS]
+
+
+def _rounded(rows: int) -> int:
+    """The power of two that holds so many."""
+    return 1 << (rows - 1).bit_length()
 
 
 @lru_cache(maxsize=256)
 def _places(columns: int, rows: int) -> str:
-    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
+    return ", ".join([f"({', '.join('?' * columns)})"] * _rounded(rows))
 
 
 def _lists(columns: Sequence[Column[Any]]) -> str:
@@ -173,7 +177,8 @@ def _for_postgresql(column: Column[Any], values: Values) -> list[Any]:
 def _parameters(columns: Sequence[Column[Any]], rows: Sequence[Values]) -> tuple[Any, ...]:
     """All values, as the driver wants them: column by column, so that each conversion is looked up once a batch."""
     converted = [_converted(column, values) for column, values in zip(columns, zip(*rows, strict=True), strict=True)]
-    return tuple(chain.from_iterable(zip(*converted, strict=True)))
+    nothing = repeat(None, len(columns) * (_rounded(len(rows)) - len(rows)))
+    return tuple(chain(chain.from_iterable(zip(*converted, strict=True)), nothing))
 
 
 def _converted(column: Column[Any], values: Values) -> Values:

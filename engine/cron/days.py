@@ -4,8 +4,12 @@ from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, date
+from functools import lru_cache
 
 from engine.cron.fields import LAST, FieldValues
+
+MAX_REMEMBERED_MONTHS = 256
+"""Of which is known how they begin and end: schedules are asked about the next few, again and again."""
 
 LENGTHS = {month: (28, 29) if month == 2 else (monthrange(2001, month)[1],) for month in range(1, 13)}
 """How long each month can be."""
@@ -54,6 +58,10 @@ class DayRule:
 
     def on_or_after(self, day: date) -> date | None:
         """The first of them from `day` on."""
+        # Nearly always in the same month, and then without looking at which months there are.
+        mask = self._mask_of(day.year, day.month) & -1 << day.day if day.month in self.month.values else 0
+        if mask:
+            return day.replace(day=(mask & -mask).bit_length() - 1)
         for year, month in self._months_from(day):
             mask = self._mask_of(year, month)
             if (year, month) == (day.year, day.month):
@@ -103,8 +111,7 @@ class DayRule:
             yield from ((year, month) for month in months)
 
     def _mask_of(self, year: int, month: int) -> int:
-        monday_is_zero, length = monthrange(year, month)
-        return self._mask((monday_is_zero + 1) % 7, length)
+        return self._mask(*_month(year, month))
 
     def _mask(self, first_weekday: int, length: int) -> int:
         key = first_weekday, length
@@ -136,6 +143,13 @@ class DayRule:
             or (weekday, (day + 6) // 7) in rule.nth
             or ((weekday, LAST) in rule.nth and day + 7 > length)
         )
+
+
+@lru_cache(maxsize=MAX_REMEMBERED_MONTHS)
+def _month(year: int, month: int) -> tuple[int, int]:
+    """On which weekday it begins, Sunday being 0, and how many days it has."""
+    monday_is_zero, length = monthrange(year, month)
+    return (monday_is_zero + 1) % 7, length
 
 
 def _nearest_business_day(day: int, first_weekday: int, length: int) -> int:

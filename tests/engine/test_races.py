@@ -614,7 +614,7 @@ def test_a_mistake_of_ours_around_a_run_ends_it_as_failed_with_the_pool_intact(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = node.add()
-    monkeypatch.setattr("engine.run_path._log_end", lambda *_: 1 / 0)
+    monkeypatch.setattr("engine.run_path.RunPath._tell_end", lambda *_: 1 / 0)
 
     with capture_logs() as lines:
         node.advance(10)
