@@ -5,6 +5,7 @@ from tests.simulation.mutation import Edit, Mutant
 QUICK = 60
 """Seeds within which the gate finds those that are easily found."""
 
+AFTER_NOW = "following(self.schedule, self.now)"
 CRASH = "crash_between_claim_and_outcome"
 CLAIM = "edit_at_a_claim"
 LOST = "lost_answer"
@@ -17,7 +18,7 @@ MUTANTS = (
         "a claim moves a job on whatever its version is by now",
         (
             Edit("store.claims", "_advance", "if row.version == asked[job_id].expected_version", ""),
-            Edit("store.claims", "_MOVE", ', jobs.c.version == bindparam("expected_version")', ""),
+            Edit("store.claims", "_move", "advance.expected_version,", "stored.version,"),
         ),
         shapes=("edit_crosses_a_claim",),
         within=QUICK,
@@ -50,8 +51,8 @@ MUTANTS = (
         "outcome not guarded",
         "an outcome is written over whatever is on record",
         (
-            Edit("store.outcomes", "_STILL_RUNNING", ", IS_RUNNING", ""),
-            Edit("store.outcomes", "_FINISH", ", IS_RUNNING", ""),
+            Edit("store.outcomes", "_STILL_RUNNING", "IS_RUNNING,", "runs.c.state.is_not(None),"),
+            Edit("store.outcomes", "_FINISH", "= 'running'", "IS NOT NULL"),
         ),
         shapes=(FREEZE,),
     ),
@@ -398,7 +399,10 @@ MUTANTS = (
     Mutant(
         "grid drifts",
         "the next slot counts from when the last one was claimed",
-        (Edit("engine.planning", "_advance", "following(schedule, decision.last)", "following(schedule, rows.now)"),),
+        (
+            Edit("engine.due_slots", "DueSlots._in_time", "second,", f"{AFTER_NOW},"),
+            Edit("engine.due_slots", "DueSlots._first_few", "slots[-1], next_one,", f"slots[-1], {AFTER_NOW},"),
+        ),
         within=QUICK,
     ),
 )  # fmt: skip
