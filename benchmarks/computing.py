@@ -19,8 +19,12 @@ COMPANIONS = {"": "nothing else runs", "compute": "in the pool", "compute_in_pro
 def measure_all(options: Options) -> list[Row]:
     """A row for each place where the run computes; the first, without it, is the control."""
     rows = [_measure_beside(companion, options) for companion in COMPANIONS]
-    print_table(f"computing: {JOBS} slots a second beside it", HEADER, [dispatch_latency.cells_of(row) for row in rows])
+    print_table(f"computing: {JOBS} slots a second beside it", HEADER, [cells_of(row) for row in rows])
     return rows
+
+
+def cells_of(row: Row) -> list[str]:
+    return dispatch_latency.cells_of(row)
 
 
 def _measure_beside(companion: str, options: Options) -> Row:

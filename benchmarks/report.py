@@ -16,6 +16,7 @@ SINGLE_TABLES: dict[str, tuple[str, Any]] = {
     "api": ("Requests, the first two of a server that does nothing", api),
     "cron_next": ("The next slot of a cron schedule, at 1,000 instants of a year", cron_next),
 }
+SHOWN = ("100 slots a second", "10,000 jobs due at once")
 PICTURE = "benchmarks/results/lateness.png"
 
 
@@ -34,24 +35,34 @@ def with_section(document: str, section: str) -> str:
 
 
 def section_of(results: Results) -> str:
-    """Markdown: the machine, the picture, a table for each measurement."""
+    """Markdown: the machine, the picture, the two tables that say most, and the others folded up."""
     machine = results["machine"]
     told = f"{machine['processor']}, {machine['cores']} cores, {machine['python']}, SQLite {machine['sqlite']}"
     told += f"; 100,000 turns of a loop in Python took {machine['loop_ms']} ms"
-    parts = [f"Measured on {machine['date']}: {told}.", f"![Share of slots by lateness]({PICTURE})"]
+    tables = _tables(results)
+    shown = [tables.pop(heading) for heading in SHOWN if heading in tables]
+    folded = ["<details><summary>All other tables</summary>", *tables.values(), "</details>"] if tables else []
+    picture = f"![Share of slots by lateness]({PICTURE})"
+    return "\n\n".join([f"Measured on {machine['date']}: {told}.", picture, *shown, *folded])
+
+
+def _tables(results: Results) -> dict[str, str]:
+    """By their headings, which are in them."""
+    tables: dict[str, str] = {}
+
+    def add(heading: str, header: Cells, cells: list[list[str]]) -> None:
+        tables[heading] = f"{heading}:\n\n{markdown_table(header, cells)}"
+
     for rate in _different(results, "dispatch_latency", "rate"):
         rows = [row for row in results["dispatch_latency"] if row["rate"] == rate]
-        header: Cells = dispatch_latency.HEADER
-        cells = [dispatch_latency.cells_of(row) for row in rows]
-        parts += [f"{rate:,} slots a second:", markdown_table(header, cells)]
+        add(f"{rate:,} slots a second", dispatch_latency.HEADER, [dispatch_latency.cells_of(row) for row in rows])
     for size in _different(results, "burst", "jobs"):
         rows = [row for row in results["burst"] if row["jobs"] == size]
-        parts += [f"{size:,} jobs due at once:", markdown_table(burst.HEADER, [burst.cells_of(row) for row in rows])]
+        add(f"{size:,} jobs due at once", burst.HEADER, [burst.cells_of(row) for row in rows])
     for name, (heading, measurement) in SINGLE_TABLES.items():
         if name in results:
-            cells = [measurement.cells_of(row) for row in results[name]]
-            parts += [f"{heading}:", markdown_table(measurement.HEADER, cells)]
-    return "\n\n".join(parts)
+            add(heading, measurement.HEADER, [measurement.cells_of(row) for row in results[name]])
+    return tables
 
 
 def _different(results: Results, measurement: str, key: str) -> list[int]:
