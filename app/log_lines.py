@@ -58,6 +58,7 @@ _OF_MANY_LINES = {"exception", "stack", "exc_info"}
 _is_bare = re.compile(r"[!#-&(-<>-~]{1,256}").fullmatch
 """Whether a text stands in a line as it is: printable ASCII without a blank, a quote or an equals sign."""
 _REMEMBERED = 256
+_MOST_ORDINARY_FACTS = 32
 _LARGE_BITS = 64
 _QUOTED = frozenset(" \t=\r\n\"'")
 _EVENT_WIDTH = 30
@@ -77,29 +78,32 @@ def _uncoloured(fields: dict[str, object]) -> str:
 
 def _ordinary_line(event: LogEvent) -> str | None:
     """The same at once for an event with nothing in it that needs care, as nearly all are; None if there is."""
-    keys = _ordinary_keys(tuple(event.facts)) if event.exception is None else None
-    if keys is None or type(event.event) is not str or not _is_bare(event.logger):
+    facts, texts = event.facts, (event.level, event.event, event.logger)
+    if event.exception is not None or type(facts) is not dict or len(facts) > _MOST_ORDINARY_FACTS:
         return None
-    head = _ordinary_head(event.level, event.event, event.logger)
-    parts = [_ordinary_value(event.facts[key]) for key in keys]
-    if head is None or None in parts:
+    # Asked first: what is remembered is kept, so that it must be small, and hashed, which must not run foreign code.
+    if not all(type(text) is str and len(text) <= MAX_KEY_LENGTH for text in (*texts, *facts)):
+        return None
+    keys, head = _ordinary_keys(tuple(facts)), _ordinary_head(*texts)
+    parts = [_ordinary_value(facts[key]) for key in keys or ()]
+    if keys is None or head is None or None in parts:
         return None
     shown = [f" {key}={part}" for key, part in zip(keys, parts, strict=True)]
     return f"{_instant(event.created_at)}{head}{''.join(shown)}\n"
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _ordinary_keys(keys: tuple[object, ...]) -> list[str] | None:
+def _ordinary_keys(keys: tuple[str, ...]) -> list[str] | None:
     """The keys in their order, if all stand as they are and none has a place of its own."""
     special = NAMES_OF_THE_LINE | _OF_MANY_LINES | {"logger_name"}
-    names = [key for key in keys if type(key) is str and key not in special and _is_bare(key)]
-    return sorted(names) if len(names) == len(keys) else None
+    return sorted(keys) if special.isdisjoint(keys) and all(map(_is_bare, keys)) else None
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _ordinary_head(level: str, event: str, logger: str) -> str | None:
-    is_ordinary = event.isascii() and event.isprintable() and len(event) <= MAX_KEY_LENGTH and _is_bare(level)
-    return f" [{level:<{_LEVEL_WIDTH}}] {event:<{_EVENT_WIDTH}} [{logger}]" if is_ordinary else None
+def _ordinary_head(level: str, event: object, logger: str) -> str | None:
+    text = str(event)
+    is_ordinary = text.isascii() and text.isprintable() and _is_bare(level) and _is_bare(logger)
+    return f" [{level:<{_LEVEL_WIDTH}}] {text:<{_EVENT_WIDTH}} [{logger}]" if is_ordinary else None
 
 
 def _ordinary_value(value: object) -> str | None:

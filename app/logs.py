@@ -106,8 +106,9 @@ class LogPipe:
         """Wait until what was logged so far is written; gives up after the time-out, as when nobody reads."""
         if not self._is_stopped:
             marker = Marker()
-            self._queue.put(marker)
+            # In this order: who takes the marker ends the hurry, which must not begin after that and never end.
             self._hurry.set()
+            self._queue.put(marker)
             marker.wait(timeout_seconds)
 
     def stop(self, timeout_seconds: float = 2.0) -> None:

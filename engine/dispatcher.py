@@ -281,10 +281,11 @@ class Dispatcher:
         for claim in claims:
             self._suspects.discard(claim.job_id)
             self._quarantine.release(claim.job_id)
-            is_ours = claim.job_id in recorded
-            self._conclude(claim, recorded.get(claim.job_id), is_ours=is_ours)
+        # Before their runs: should one of those fail, the next slots of the others are known all the same.
         next_ones = [self._next_hint(claim, is_ours=claim.job_id in recorded) for claim in claims]
         self._agenda.push_all([hint for hint in next_ones if hint is not None])
+        for claim in claims:
+            self._conclude(claim, recorded.get(claim.job_id), is_ours=claim.job_id in recorded)
 
     def _give_up(self, claims: list[Claim]) -> None:
         """Plans that were not tried: nothing is in doubt, and the jobs come up again."""

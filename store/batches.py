@@ -37,7 +37,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.visitors import InternalTraversal
 
-from store.columns import UtcDateTime, instant_text
+from store.columns import UtcDateTime, in_utc, instant_text
 
 _POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -106,7 +106,7 @@ class BatchInsert:
             connection.exec_driver_sql(self._of_lists, _parameter_lists(self._columns, rows))
             return
         for part in _parts(rows):
-            text = self._head + _places(len(self._columns), len(part)) + self._tail
+            text = self._head + _places(len(self._columns), _rounded(len(part))) + self._tail
             connection.exec_driver_sql(text, _parameters(self._columns, part))
 
 
@@ -136,7 +136,7 @@ class BatchUpdate:
             connection.exec_driver_sql(self._of_lists, _parameter_lists(self._columns, rows))
             return
         for part in _parts(rows):
-            text = self._head + _places(len(self._columns), len(part)) + self._tail
+            text = self._head + _places(len(self._columns), _rounded(len(part))) + self._tail
             connection.exec_driver_sql(text, _parameters(self._columns, part))
 
 
@@ -152,7 +152,7 @@ def _rounded(rows: int) -> int:
 
 @lru_cache(maxsize=256)
 def _places(columns: int, rows: int) -> str:
-    return ", ".join([f"({', '.join('?' * columns)})"] * _rounded(rows))
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
 def _lists(columns: Sequence[Column[Any]]) -> str:
@@ -169,8 +169,8 @@ def _parameter_lists(columns: Sequence[Column[Any]], rows: Sequence[Values]) -> 
 
 
 def _for_postgresql(column: Column[Any], values: Values) -> list[Any]:
-    # The driver knows instants and ids.
-    convert = _WRITTEN_OUT.get(type(column.type))
+    # The driver knows ids.
+    convert = in_utc if isinstance(column.type, UtcDateTime) else _WRITTEN_OUT.get(type(column.type))
     return [value if value is None or convert is None else convert(value) for value in values]
 
 

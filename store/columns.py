@@ -31,9 +31,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | str | None:
         if value is None:
             return None
-        if value.utcoffset() is None:
-            raise ValueError(f"{value!r} has no time zone: instants are aware")
-        return instant_text(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+        return instant_text(value) if dialect.name == "sqlite" else in_utc(value)
 
     def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         if value is None:
@@ -42,9 +40,17 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def instant_text(instant: datetime) -> str:
-    """An aware instant as SQLite keeps it."""
-    in_utc = instant if instant.tzinfo is UTC else instant.astimezone(UTC)
-    return in_utc.isoformat(" ", "microseconds")
+    """An aware instant as SQLite keeps it. Raises ValueError of a naive one."""
+    return in_utc(instant).isoformat(" ", "microseconds")
+
+
+def in_utc(instant: datetime) -> datetime:
+    """An aware instant as PostgreSQL's drivers take it. Raises ValueError of a naive one."""
+    if instant.tzinfo is UTC:
+        return instant
+    if instant.utcoffset() is None:
+        raise ValueError(f"{instant!r} has no time zone: instants are aware")
+    return instant.astimezone(UTC)
 
 
 class Names(TypeDecorator[tuple[str, ...]]):

@@ -15,7 +15,7 @@ from engine.timing import Timing
 from store import job_rows
 from store.batches import OneOf
 from store.job_rows import JOB_COLUMNS, OWN_FROM, PAUSE_FROM, POLICIES_FROM, job_of_parts
-from store.json_rows import converter_of, in_one_step
+from store.json_rows import converted, converter_of, in_one_step
 from store.tables import jobs
 
 REMEMBERED = 1_024
@@ -44,26 +44,19 @@ def _job_of(row: Sequence[Any]) -> Job:
     return job_of_parts(
         timing=_timing(*row[:POLICIES_FROM]),
         policies=_policies(*row[POLICIES_FROM:PAUSE_FROM]),
-        pause=_converted(row, PAUSE_FROM, OWN_FROM),
-        own=_converted(row, OWN_FROM, len(row)),
+        pause=converted(row[PAUSE_FROM:OWN_FROM], _CONVERTERS[PAUSE_FROM:OWN_FROM]),
+        own=converted(row[OWN_FROM:], _CONVERTERS[OWN_FROM:]),
     )
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _timing(*row: Any) -> Timing:
-    return Timing(*_converted(row, 0, POLICIES_FROM))
+    return Timing(*converted(row, _CONVERTERS[:POLICIES_FROM]))
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _policies(*row: Any) -> Policies:
-    return Policies(*_converted((None,) * POLICIES_FROM + row, POLICIES_FROM, PAUSE_FROM))
-
-
-def _converted(row: Sequence[Any], first: int, end: int) -> list[Any]:
-    return [
-        value if value is None or convert is None else convert(value)
-        for value, convert in zip(row[first:end], _CONVERTERS[first:end], strict=True)
-    ]
+    return Policies(*converted(row, _CONVERTERS[POLICIES_FROM:PAUSE_FROM]))
 
 
 _CONVERTERS = [converter_of(column) for column in JOB_COLUMNS]

@@ -43,6 +43,14 @@ def converter_of(column: Column[Any]) -> Converter | None:
             return None
 
 
+def converted(values: Sequence[Any], converters: Sequence[Converter | None]) -> list[Any]:
+    """The values of columns, each by its own converter."""
+    return [
+        value if value is None or convert is None else convert(value)
+        for value, convert in zip(values, converters, strict=True)
+    ]
+
+
 class RowsInOneStep:
     """The columns of the rows that conditions find; on PostgreSQL row by row, with what `locking` adds to the query."""
 
@@ -63,13 +71,7 @@ class RowsInOneStep:
         except OperationalError:
             # What SQLite cannot write as JSON, as somebody has put bytes where a text belongs.
             return connection.execute(self.by_rows, parameters).all()
-        return [self._row(*self._converted(values)) for values in orjson.loads(text)]
-
-    def _converted(self, values: Sequence[Any]) -> list[Any]:
-        return [
-            value if convert is None or value is None else convert(value)
-            for convert, value in zip(self._converters, values, strict=True)
-        ]
+        return [self._row(*converted(values, self._converters)) for values in orjson.loads(text)]
 
 
 @lru_cache(maxsize=4_096)

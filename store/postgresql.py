@@ -3,6 +3,7 @@
 import os
 import select
 import socket
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import URL, Engine, NullPool, create_engine, text
@@ -126,8 +127,11 @@ def _shut_down(connection: Any) -> None:
 def _is_quiet(connection: Any) -> bool:
     """Whether the server has neither said anything on an idle connection nor closed it. Asks the kernel only."""
     readable = select.poll()
-    readable.register(_descriptor(connection), select.POLLIN)
-    return not readable.poll(0)
+    # One that is closed has no descriptor, and each driver an error of its own for that.
+    with suppress(Exception):
+        readable.register(_descriptor(connection), select.POLLIN)
+        return not readable.poll(0)
+    return False
 
 
 def _descriptor(connection: Any) -> int:

@@ -13,7 +13,7 @@ import structlog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.log_lines import LogEvent, console_line, json_line
+from app.log_lines import LogEvent, _ordinary_head, console_line, json_line
 from engine.plain_values import MAX_TEXT_LENGTH
 
 
@@ -228,3 +228,18 @@ def _as_printed(value: Any) -> Any:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in value
     )
+
+
+class Unhashable(str):
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        raise RuntimeError("no hash")
+
+
+@pytest.mark.parametrize("text", [Unhashable("run finished"), "x" * 1_000_000])
+def test_a_text_that_must_not_be_remembered_is_not(text: str) -> None:
+    before = _ordinary_head.cache_info().currsize
+    line = console_line(colors=False)(LogEvent(0.0, "info", "test", text, {"key": 1})).decode()
+    assert line.endswith(" [test] key=1\n")
+    assert _ordinary_head.cache_info().currsize == before
