@@ -374,6 +374,13 @@ def test_flush_waits_for_what_was_logged(start: Start, written: Written) -> None
     assert [line["event"] for line in written.lines()] == ["first"]
 
 
+def test_the_hurry_of_a_flush_ends_with_it(start: Start) -> None:
+    pipe = start()
+    for _ in range(200):
+        pipe.flush(60)
+        assert not pipe._hurry.is_set()
+
+
 def test_flush_gives_up_when_nobody_reads(full_pipe: tuple[int, io.TextIOWrapper], start: Start) -> None:
     reading, stream = full_pipe
     pipe = start(stream=stream)

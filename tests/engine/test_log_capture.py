@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, NoReturn
 
 import pytest
@@ -96,8 +96,10 @@ def test_the_services_own_loggers_are_left_out_but_that_of_functions(log: RunLog
     assert texts(log) == ["scheduler.job", "schedulers", "a.scheduler"]
 
 
-def test_outside_a_run_nothing_is_kept() -> None:
-    logging.getLogger("billing").info("nobody's")
+def test_outside_a_run_nothing_is_kept(log: RunLog) -> None:
+    Context().run(logging.getLogger("billing").info, "nobody's")
+
+    assert texts(log) == []
 
 
 def test_an_exception_is_kept_with_its_traceback(log: RunLog) -> None:

@@ -57,6 +57,14 @@ def test_no_claims_change_nothing(store: SqlStore) -> None:
     assert store.advance([]) == {}
 
 
+def test_a_claim_with_a_naive_instant_is_refused_whole(store: SqlStore) -> None:
+    job = added(store)
+    naive = (NOON + ONE_MINUTE).replace(tzinfo=None)
+    with pytest.raises(ValueError, match="has no time zone"):
+        store.advance([replace(make_advance(job), next_run_at=naive)])
+    assert stored(store, job) == job
+
+
 def test_a_claim_of_another_version_is_left_out(store: SqlStore) -> None:
     edited, ours = added(store, version=2), added(store)
     old = make_advance(edited, expected_version=1)
