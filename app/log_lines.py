@@ -3,7 +3,6 @@
 import re
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import TracebackType
@@ -11,7 +10,8 @@ from types import TracebackType
 import orjson
 import structlog
 
-from engine.plain_values import MAX_KEY_LENGTH, PlainValues, is_plain, plain_text, shown
+from engine.plain_values import MAX_KEY_LENGTH, MAX_TEXT_LENGTH, PlainValues, is_plain, plain_text, shown
+from engine.values import quick_dataclass
 
 NAMES_OF_THE_LINE = frozenset({"timestamp", "level", "logger", "event", "exception", "exc_info"})
 """Keys that a line or its renderer uses itself; a fact of the same name gets an underscore behind it."""
@@ -20,7 +20,7 @@ ExceptionInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Renderer = Callable[["LogEvent"], bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class LogEvent:
     """What the calling thread collects; `created_at` is in seconds since the epoch, values are as they were given."""
 
@@ -55,8 +55,8 @@ def console_line(*, colors: bool) -> Renderer:
 
 
 _OF_MANY_LINES = {"exception", "stack", "exc_info"}
-_is_bare = re.compile(r"[!#-&(-<>-~]{1,256}").fullmatch
-"""Whether a text stands in a line as it is: printable ASCII without a blank, a quote or an equals sign."""
+_is_bare = re.compile(rf"[!#-&(-<>-~]{{1,{MAX_TEXT_LENGTH}}}").fullmatch
+"""Whether a text stands in a line as it is: printable ASCII without a blank, a quote or an equals sign, not too long."""
 _REMEMBERED = 256
 _MOST_ORDINARY_FACTS = 32
 _LARGE_BITS = 64
@@ -84,19 +84,31 @@ def _ordinary_line(event: LogEvent) -> str | None:
     # Asked first: what is remembered is kept, so that it must be small, and hashed, which must not run foreign code.
     if not all(type(text) is str and len(text) <= MAX_KEY_LENGTH for text in (*texts, *facts)):
         return None
-    keys, head = _ordinary_keys(tuple(facts)), _ordinary_head(*texts)
-    parts = [_ordinary_value(facts[key]) for key in keys or ()]
-    if keys is None or head is None or None in parts:
+    order, head = _ordinary_order(tuple(facts)), _ordinary_head(*texts)
+    if order is None or head is None:
         return None
-    shown = [f" {key}={part}" for key, part in zip(keys, parts, strict=True)]
-    return f"{_instant(event.created_at)}{head}{''.join(shown)}\n"
+    values = [facts[key] for key in order.keys]
+    if not _are_ordinary(values):
+        return None
+    return f"{_instant(event.created_at)}{head}{order.template % tuple(values)}\n"
+
+
+@quick_dataclass(frozen=True, slots=True)
+class _Order:
+    """The keys of an event in their order, and the text of a line that their values are put into."""
+
+    keys: list[str]
+    template: str
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _ordinary_keys(keys: tuple[str, ...]) -> list[str] | None:
-    """The keys in their order, if all stand as they are and none has a place of its own."""
+def _ordinary_order(keys: tuple[str, ...]) -> _Order | None:
+    """If all stand as they are and none has a place of its own."""
     special = NAMES_OF_THE_LINE | _OF_MANY_LINES | {"logger_name"}
-    return sorted(keys) if special.isdisjoint(keys) and all(map(_is_bare, keys)) else None
+    if not special.isdisjoint(keys) or not all(map(_is_bare, keys)):
+        return None
+    in_order = sorted(keys)
+    return _Order(in_order, "".join(f" {key.replace('%', '%%')}=%s" for key in in_order))
 
 
 @lru_cache(maxsize=_REMEMBERED)
@@ -106,12 +118,19 @@ def _ordinary_head(level: str, event: object, logger: str) -> str | None:
     return f" [{level:<{_LEVEL_WIDTH}}] {text:<{_EVENT_WIDTH}} [{logger}]" if is_ordinary else None
 
 
-def _ordinary_value(value: object) -> str | None:
-    if type(value) is str:
-        return value if _is_bare(value) else None
-    if type(value) is int:
-        return repr(value) if value.bit_length() < _LARGE_BITS else None
-    return repr(value) if value is None or type(value) is float or type(value) is bool else None
+def _are_ordinary(values: list[object]) -> bool:
+    """Whether each value stands in a line as `str` has it."""
+    texts: list[str] = []
+    for value in values:
+        if type(value) is str:
+            texts.append(value)
+        elif type(value) is int:
+            if value.bit_length() >= _LARGE_BITS:
+                return False
+        elif type(value) is not float and type(value) is not bool and value is not None:
+            return False
+    # Asked of all at once: of texts that are each bare, and of no others, what they make together is bare.
+    return all(texts) and (not texts or _is_bare("".join(texts)) is not None)
 
 
 def _console_value(value: object) -> str:

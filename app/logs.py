@@ -9,15 +9,15 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from queue import Empty, SimpleQueue
-from typing import Any, TextIO, cast
+from typing import TextIO
 
 import structlog
-from structlog.typing import EventDict
 
 from app.log_lines import ExceptionInfo, LogEvent, Renderer, console_line, json_line
 from app.output import RoutedStream, Sink, open_sink
+from app.own_loggers import PROCESSORS, OwnLoggers, bound_logger
 from engine.clock import SystemClock
-from engine.log_capture import LOGGER_OF_RUNS, OUR_LOGGERS, STRUCTLOG_FACTS, CaptureHandler, event_and_facts
+from engine.log_capture import STRUCTLOG_FACTS, CaptureHandler, event_and_facts
 
 QUEUE_LIMIT = 10_000
 """Events that wait to be written; with more, new ones are dropped and counted."""
@@ -82,7 +82,7 @@ class LogPipe:
             ours = (PipeHandler(self, level), CaptureHandler())
             _replace_handlers(undo, ours, level)
             _route_streams(undo, self.put)
-            _configure_structlog(undo, level, own_loggers=OwnLoggers(self, handlers=ours))
+            _configure_structlog(undo, level, own_loggers=OwnLoggers(self.put, handlers=ours))
             # A process that ends by an exception would take its traceback with it.
             atexit.register(self.stop)
             undo.callback(atexit.unregister, self.stop)
@@ -191,72 +191,6 @@ class PipeHandler(logging.Handler):
             self.pipe.count_dropped(1)
 
 
-class OwnLoggers:
-    """Loggers for structlog. Those of the service's own events go to the pipe without a detour, while nobody else
-    listens: a record of the logging module costs several times as much, and each run logs two events."""
-
-    def __init__(self, pipe: LogPipe, *, handlers: Sequence[logging.Handler]) -> None:
-        self._pipe = pipe
-        self._handlers = list(handlers)
-        self._known: dict[str, DirectLogger] = {}
-
-    def logger_named(self, *names: str) -> "DirectLogger | logging.Logger":
-        """A logger of this name; of ours if it is one of the service's own, but for those of job functions."""
-        if not names or names[0] == LOGGER_OF_RUNS or not names[0].startswith(f"{OUR_LOGGERS}."):
-            return logging.getLogger(*names)
-        known = self._known.get(names[0])
-        if known is None:
-            known = self._known.setdefault(names[0], DirectLogger(names[0], self._pipe, self._handlers))
-        return known
-
-
-class DirectLogger:
-    """A logger that makes an event of the pipe, or a record of the logging module if somebody else may want that."""
-
-    def __init__(self, name: str, pipe: LogPipe, handlers: list[logging.Handler]) -> None:
-        self._name = name
-        self._pipe = pipe
-        self._handlers = handlers
-        self._logger = logging.getLogger(name)
-        self._root = logging.getLogger()
-
-    def debug(self, message: str, **keywords: Any) -> None:
-        self._log(logging.DEBUG, "debug", message, keywords)
-
-    def info(self, message: str, **keywords: Any) -> None:
-        self._log(logging.INFO, "info", message, keywords)
-
-    def warning(self, message: str, **keywords: Any) -> None:
-        self._log(logging.WARNING, "warning", message, keywords)
-
-    def error(self, message: str, **keywords: Any) -> None:
-        self._log(logging.ERROR, "error", message, keywords)
-
-    def critical(self, message: str, **keywords: Any) -> None:
-        self._log(logging.CRITICAL, "critical", message, keywords)
-
-    def exception(self, message: str, **keywords: Any) -> None:
-        self._log(logging.ERROR, "error", message, {"exc_info": True, **keywords})
-
-    def _log(self, level: int, word: str, message: str, keywords: dict[str, Any]) -> None:
-        if len(keywords) > 1 or not self._is_alone():
-            self._logger.log(level, message, **keywords)
-        elif self._logger.isEnabledFor(level):
-            facts = {**structlog.contextvars.get_contextvars(), **keywords["extra"][STRUCTLOG_FACTS]}
-            self._pipe.put(LogEvent(_CLOCK.now().timestamp(), word, self._name, message, facts))
-
-    def _is_alone(self) -> bool:
-        """Whether a record would come to our handlers, and to no other, and no filter would see it."""
-        if self._root.handlers != self._handlers or self._root.filters:
-            return False
-        logger: logging.Logger | None = self._logger
-        while logger is not None and logger is not self._root:
-            if logger.handlers or logger.filters or logger.disabled or not logger.propagate:
-                return False
-            logger = logger.parent
-        return True
-
-
 def _report_of(lost: int) -> list[LogEvent]:
     return [_event_of_ours("log events dropped", level=logging.WARNING, count=lost)] if lost else []
 
@@ -363,21 +297,14 @@ def _writes_to_terminal(handler: logging.Handler) -> bool:
     return stream is not None and any(stream is terminal for terminal in terminals)
 
 
-def _configure_structlog(undo: ExitStack, level: int, *, own_loggers: "OwnLoggers") -> None:
+def _configure_structlog(undo: ExitStack, level: int, *, own_loggers: OwnLoggers) -> None:
     if structlog.is_configured():
         undo.callback(structlog.configure, **structlog.get_config())
     else:
         undo.callback(structlog.reset_defaults)
     structlog.configure(
-        processors=[_to_record],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=PROCESSORS,
+        wrapper_class=bound_logger(level),
         logger_factory=own_loggers.logger_named,
         cache_logger_on_first_use=False,  # a cached logger would outlive stop() and the next start
     )
-
-
-def _to_record(_logger: object, _method: str, event: EventDict) -> tuple[tuple[object], dict[str, Any]]:
-    """The last processor: the event as message and the facts beside it, for handlers of other makers as well."""
-    keywords = {name: event.pop(name) for name in ("exc_info", "stack_info") if name in event}
-    message = event.pop("event", None)
-    return (message,), {**keywords, "extra": {STRUCTLOG_FACTS: cast("dict[str, object]", event)}}

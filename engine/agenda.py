@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import inf
 from uuid import UUID
@@ -16,10 +15,11 @@ from engine.ports import Clock
 from engine.read_ahead import ReadAhead
 from engine.ready import Ready
 from engine.rhythm import REGULAR, Rhythm
+from engine.values import quick_dataclass
 from registry import JobFunction, Lane
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Taken:
     """A hint that was handed out with a permit of `lane`.
 

@@ -1,16 +1,16 @@
 """How a call of a job function came back: plain values, so that they also cross from a worker process."""
 
 import inspect
-from dataclasses import dataclass
 from typing import Any
 
 from engine.limits import MAX_REASON_LENGTH, MAX_RETRY_DELAY_SECONDS
 from engine.nouns import RunError
 from engine.text import clean_text, describe_error, encode_result
+from engine.values import quick_dataclass
 from registry import Cancel, JobFunction, Retry, UnsuitableFunction
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Returned:
     """It returned. `result_json` is the result as JSON; `reason` says why there is none that could be kept."""
 
@@ -18,7 +18,7 @@ class Returned:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Raised:
     """It raised. A final error is not worth another attempt; `retry_after_seconds` is the delay that it asked for."""
 
@@ -27,19 +27,19 @@ class Raised:
     retry_after_seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class GaveUp:
     """It raised Cancel, with this reason."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Killed:
     """Its call was ended from outside, because the run was to be cancelled or its time was over."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Died:
     """Its worker process ended under it by itself, as `reason` says: a crash, an exit, a lack of memory."""
 

@@ -1,14 +1,16 @@
 """What is kept of what a run printed and logged: plain frozen values, for the outcome, the store and the API."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any, Literal
+
+from engine.values import quick_dataclass
 
 Stream = Literal["stdout", "stderr", "log"]
 """Where a line was written: printed to one of the two, or logged."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class LogLine:
     """One line. `level`, `logger` and `facts` (JSON values) are those of a logged one; a printed one has none."""
 
@@ -20,7 +22,7 @@ class LogLine:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class CapturedLog:
     """The newest lines of a run, oldest first; `dropped` older ones are gone.
 

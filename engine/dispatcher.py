@@ -1,7 +1,6 @@
 """From due hints to started runs: read, plan, claim in one transaction, hand to the pool."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from engine.quarantine import Quarantine
 from engine.reading import calendars_of, read_jobs
 from engine.recorder import Recorder
 from engine.run_path import as_text, run_keys
+from engine.values import quick_dataclass
 from engine.waiting import WaitingRuns
 from registry import JobFunction, Lane
 
@@ -31,7 +31,7 @@ log = structlog.get_logger("scheduler.timer")
 Start = Callable[[Assignment], None]
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Claim:
     """A plan with the permit that it holds, if it is to start a run."""
 
@@ -54,7 +54,7 @@ class Claim:
         return self.plan.job.id
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Doubt:
     """A claim of which nobody knows whether it was written, and when its job is to be looked at again."""
 

@@ -1,6 +1,5 @@
 """What becomes of the slots of a job that are due: misfire policy, and slots that piled up behind a full pool."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,9 +10,10 @@ from engine.policies import MisfirePolicy, OverlapPolicy
 from engine.schedule import MICROSECOND, Schedule
 from engine.slot_rows import Extent, extent_between
 from engine.slots import following, latest_to_run
+from engine.values import quick_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Decision:
     """`slot` is claimed now, those of `queued` are to run after it, those of the two stretches do not run.
 
@@ -34,7 +34,7 @@ TIMER_REST = timedelta(seconds=MAX_WAIT_SECONDS)
 """A slot that was due for longer before the pool was full was late for another reason: it has not piled up there."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class DueSlots:
     """The slots of `job` from `first` to `now`. A full pool made them late by `excused`, which is no misfire."""
 

@@ -1,6 +1,6 @@
 """The nouns: jobs, runs and how runs end. Frozen values; instants are aware UTC, durations say their unit."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,6 +10,7 @@ from engine.captured_log import CapturedLog
 from engine.policies import DEFAULT_POLICIES, Policies
 from engine.reason_codes import ReasonCode
 from engine.timing import Timing
+from engine.values import quick_dataclass
 
 
 class JobStatus(StrEnum):
@@ -73,7 +74,7 @@ class Trigger(StrEnum):
     BACKFILL = "backfill"
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Pause:
     """Why nothing runs: by request of `by` (whoever that says to be), or by the scheduler itself, as `reason` says.
 
@@ -87,7 +88,7 @@ class Pause:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class EndedPause:
     """A pause of a job that is over, or that another one has taken the place of."""
 
@@ -96,7 +97,7 @@ class EndedPause:
     ended_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Job:
     """A stored definition.
 
@@ -135,7 +136,7 @@ class Job:
         return self.status in SCHEDULED_STATUSES and self.next_run_at is not None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class RunError:
     """The exception that ended a run, in bounded text."""
 
@@ -144,7 +145,7 @@ class RunError:
     traceback: str
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Attempt:
     """An earlier attempt of a run: how it ended, without the traceback."""
 
@@ -158,13 +159,12 @@ class Attempt:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Run:
     """One execution of a slot or of a manual trigger; or, `skipped` and `missed`, why there was none.
 
-    A `missed` or `skipped` row may stand for `slot_count` slots from `scheduled_for` to `last_scheduled_for`; any other
-    row stands for one. `started_at` of a run in progress is the instant of its claim. `lateness_ms` is `started_at -
-    scheduled_for`.
+    A `missed` or `skipped` row may stand for `slot_count` slots, up to `last_scheduled_for`. `started_at` of a run in
+    progress is the instant of its claim; `lateness_ms` is `started_at - scheduled_for`.
 
     `attempt` is the latest one, to which times, error and result belong; `earlier_attempts` are those before it.
     `due_at` is when a waiting run may start, `reason` what it waits for. `cancel_reason` is there once it is to end.
@@ -231,7 +231,7 @@ class Run:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Assignment:
     """A claimed run with the job as it was when claimed: an edit does not change a run that was claimed before it."""
 
@@ -243,7 +243,7 @@ class Contradiction(Exception):
     """An outcome that says two things at once: a mistake in the engine."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended, or an attempt that is not its last. There is one for each attempt (law 6).
 
@@ -298,7 +298,7 @@ class Outcome:
         return self.state is not RunState.RETRYING and not self.is_stuck
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class CallOver:
     """What a stuck run had called has returned after all."""
 
@@ -306,7 +306,7 @@ class CallOver:
     job_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class BadStreak:
     """How often in a row a job has ended badly by now, and taken its worker process with it."""
 
@@ -315,7 +315,7 @@ class BadStreak:
     crashes: int
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Finished:
     """What recording outcomes came to.
 
@@ -328,7 +328,7 @@ class Finished:
     bad_streaks: tuple[BadStreak, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Advance:
     """One job moved on to its next slot, with what becomes of the slots it leaves behind (law 3).
 
@@ -358,7 +358,7 @@ class Advance:
         return [*self.queued, *(row for row in (self.missed, self.passed_over) if row is not None)]
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Dropping:
     """The row for the slots that a deletion leaves unclaimed, if the job is still at this version."""
 
@@ -366,7 +366,7 @@ class Dropping:
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class DueHint:
     """When a job is due next, or a run of it that waits, as the heap wants to know it (law 2).
 
@@ -388,7 +388,7 @@ class DueHint:
         return self.run_id or self.job_id
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class WaitingStart:
     """A waiting run that is to start now, if its job is still at this version and there is room."""
 

@@ -1,6 +1,5 @@
 """Which slots of a job are claimed, queued or missed, and when the job is due again: pure decisions."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,9 +12,10 @@ from engine.reason_codes import ReasonCode, day_off_reason
 from engine.schedule import Schedule
 from engine.slot_rows import Extent, SlotRows, extent_between
 from engine.slots import excluding_calendar, following, mover, origin, schedule_of
+from engine.values import quick_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Plan:
     """A job with due slots, and the advance that says to the store what becomes of them."""
 

@@ -1,7 +1,6 @@
 """The life of one run, from the gate to its outcome: named steps of a few lines each, and none of them raises."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from engine.retries import attempt_not_started, with_retry
 from engine.run_log import RunLog
 from engine.slot_rows import milliseconds
 from engine.text import describe_error
+from engine.values import quick_dataclass
 from registry import JobFunction, RunContext
 
 log = structlog.get_logger("scheduler.run")
@@ -28,7 +28,7 @@ PROCESS_DIED = "engine.ProcessDied"
 """The type of the error of a run whose worker process ended under it."""
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Started:
     """When a call began, on both clocks."""
 
@@ -83,8 +83,9 @@ class RunPath:
         self._live_runs.add(call.live)
         self._live_logs.add(assignment.run.id, call.log)
         structlog.contextvars.clear_contextvars()
+        lateness = call.started.at - assignment.run.scheduled_for
+        self._log.info("run started", **keys, lateness_ms=milliseconds(lateness))
         structlog.contextvars.bind_contextvars(**keys)
-        self._log.info("run started", lateness_ms=milliseconds(call.started.at - assignment.run.scheduled_for))
         timeout_seconds = assignment.job.policies.timeout_seconds
         if timeout_seconds is not None:
             self.deadlines.set(call.live, timeout_seconds)
@@ -183,7 +184,7 @@ class RunPath:
             self._log.error("run finished", **facts)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Call:
     """A call that has begun."""
 

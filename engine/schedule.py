@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from engine.errors import InvalidSchedule
 from engine.limits import MIN_INTERVAL_SECONDS
+from engine.values import quick_dataclass
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -28,7 +28,7 @@ class Schedule(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class IntervalSchedule:
     """The grid `anchor_at + k * seconds`, k = first_index, ...: elapsed time, so no drift and no DST."""
 
@@ -65,7 +65,7 @@ class IntervalSchedule:
             return None
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class DateSchedule:
     """One slot, at `run_at`."""
 
@@ -84,7 +84,7 @@ class DateSchedule:
         return int(first <= self.run_at <= last), True
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Window:
     """The slots of a schedule from `start_at` to `end_at`, both of which may be one."""
 

@@ -1,6 +1,5 @@
 """The rows of one job's slots: a run that is claimed, a stretch of slots that has none."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -8,9 +7,10 @@ from engine.nouns import Job, Run, RunState, Trigger
 from engine.ports import Ids
 from engine.reason_codes import ReasonCode
 from engine.schedule import Schedule
+from engine.values import quick_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Extent:
     """A stretch of slots: the first and the last, how many with both, and whether that number is exact."""
 
@@ -28,7 +28,7 @@ def extent_between(schedule: Schedule, first: datetime, until: datetime) -> Exte
     return Extent(first, last, max(count, 1), is_exact)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class SlotRows:
     """Makes the rows of a job at one moment, by one node."""
 

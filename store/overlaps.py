@@ -1,20 +1,20 @@
 """Whether a claimed run starts, waits or is skipped, by its job's policies: pure, on what the transaction found."""
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 
 from engine.limits import MAX_QUEUED_RUNS
 from engine.nouns import Run, RunState
 from engine.policies import OverlapPolicy
 from engine.reason_codes import ReasonCode
+from engine.values import quick_dataclass
 from store.columns import AnyRow
 from store.crowds import Crowd
 
 OVERLAP = ReasonCode.OVERLAP
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Rules:
     """The policies that decide, as the job's row has them."""
 
@@ -29,7 +29,7 @@ class Rules:
         return cls(job.overlap_policy, job.max_instances, job.concurrency_key, job.concurrency_limit)
 
 
-@dataclass(frozen=True, slots=True)
+@quick_dataclass(frozen=True, slots=True)
 class Verdict:
     """The run as it is to be recorded; with `supersedes`, all that is going or waiting of its job is to end for it.
 

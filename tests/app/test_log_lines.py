@@ -203,8 +203,8 @@ ORDINARY_TEXT = st.text("abc09._:-", min_size=1)
 
 @given(
     facts=st.dictionaries(
-        ORDINARY_TEXT | st.sampled_from(["logger_name", "stack_"]) | st.text(min_size=1),
-        st.none() | st.booleans() | st.integers() | st.floats() | ORDINARY_TEXT | st.text(),
+        ORDINARY_TEXT | st.sampled_from(["logger_name", "stack_", "%s"]) | st.text(min_size=1),
+        st.none() | st.booleans() | st.integers() | st.floats() | ORDINARY_TEXT | st.text() | st.just("x" * 9_000),
         max_size=6,
     ),
     text=st.sampled_from(["run finished", "two  blanks ", "x" * 300]) | st.text(),
