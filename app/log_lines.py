@@ -56,7 +56,7 @@ def console_line(*, colors: bool) -> Renderer:
 
 _OF_MANY_LINES = {"exception", "stack", "exc_info"}
 _is_bare = re.compile(rf"[!#-&(-<>-~]{{1,{MAX_TEXT_LENGTH}}}").fullmatch
-"""Whether a text stands in a line as it is: printable ASCII without a blank, a quote or an equals sign, not too long."""
+"""Whether a text stands in a line as it is: printable ASCII, not too long, no blank, no quote, no equals sign."""
 _REMEMBERED = 256
 _MOST_ORDINARY_FACTS = 32
 _LARGE_BITS = 64
