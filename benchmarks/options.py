@@ -30,7 +30,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--contenders", default=",".join(BY_NAME), help="names with commas: " + ", ".join(BY_NAME))
     parser.add_argument("--repeats", type=int, help="how often each is measured; the tables have medians (5)")
-    parser.add_argument("--rates", help="slots a second with commas (10,100,1000,5000)")
+    parser.add_argument("--rates", help="slots a second with commas (10,100,500,1000,5000)")
     parser.add_argument("--sizes", help="jobs of a burst with commas (1000,10000,100000)")
     parser.add_argument("--many", help="jobs of which none is due, with commas (10000,100000,1000000)")
     parser.add_argument("--seconds", type=float, help="how long each rate is measured, after 2 s of warming up (5)")
@@ -43,7 +43,7 @@ def read_options(arguments: list[str] | None = None) -> Options:
     return Options(
         contenders=tuple(contender for contender in CONTENDERS if contender.name in names),
         repeats=given.repeats or (1 if given.quick else 5),
-        rates=_whole_numbers(given.rates or ("100,1000" if given.quick else "10,100,1000,5000")),
+        rates=_whole_numbers(given.rates or ("100,1000" if given.quick else "10,100,500,1000,5000")),
         sizes=_whole_numbers(given.sizes or ("1000,10000" if given.quick else "1000,10000,100000")),
         many=_whole_numbers(given.many or ("10000" if given.quick else "10000,100000,1000000")),
         seconds=given.seconds or (3 if given.quick else 5),
