@@ -35,7 +35,7 @@ class Observation:
 
 
 def measure(contender: Contender, plan: Plan) -> Observation:
-    """Run it in `plan.folder`. Raises AssertionError if its process failed, unless it is another's and did so at last."""
+    """Run it in `plan.folder`. Raises AssertionError if its process failed; of another's, before it was told to end."""
     lead_seconds = plan.lead_seconds + SECONDS_FOR_A_PROCESS * (contender.processes - 1)
     plan = replace(plan, store=contender.store, processes=contender.processes, lead_seconds=lead_seconds)
     with _process(contender, plan) as process:
