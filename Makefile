@@ -7,6 +7,7 @@ HOST = 127.0.0.1
 PORT = 8000
 PYTEST_ARGS =
 SEEDS = 20000
+CASES = 20000
 PROCESSES = 2
 CHAOS_ARGS =
 BENCH_ARGS =
@@ -41,7 +42,7 @@ FIND_PYTHON = \
 
 .DEFAULT_GOAL = help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-all pythons lint types check bench bench-publish bench-hostile simulate slow chaos clean
+.PHONY: help setup run test test-all pythons lint types check bench bench-publish bench-hostile simulate fuzz slow chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -95,6 +96,9 @@ bench-hostile: $(DEVELOPMENT) ## Measure what hostile functions cost other jobs 
 simulate: $(DEVELOPMENT) ## Run the simulation (SEEDS=20000 PROCESSES=2), and then look for all its mutants
 	@$(VENV)/bin/python -m tests.simulation --seeds $(SEEDS) --processes $(PROCESSES)
 	@$(VENV)/bin/python -m tests.simulation --mutants
+
+fuzz: $(DEVELOPMENT) ## Send anything to the whole API, on both databases, with and without keys (CASES=20000)
+	@$(VENV)/bin/python -m tests.fuzz --cases $(CASES)
 
 slow: $(DEVELOPMENT) ## Run the slow tests
 	@$(VENV)/bin/python -m pytest -m slow $(PYTEST_ARGS)

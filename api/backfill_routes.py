@@ -10,6 +10,7 @@ from fastapi.openapi.models import Example
 
 from api.backfill_bodies import LAST_WEEK, BackfillCountView, BackfillCreate, BackfillView, CancelledBackfillView
 from api.errors import documented
+from api.json_bodies import StrictRoute
 from api.refusals import BodyTooLarge, InvalidBackfillId, InvalidJobId, UnreadableBody
 from api.responses import RunView
 from api.service import JobId, Service, TheService, parsed_id
@@ -28,7 +29,7 @@ from engine.errors import (
 )
 from engine.limits import MAX_BACKFILL_SLOTS, MAX_LISTED_BACKFILLS
 
-router = APIRouter(tags=["backfills"])
+router = APIRouter(tags=["backfills"], route_class=StrictRoute)
 
 KNOWN = (InvalidBackfillId, BackfillNotFound)
 """What may be wrong with the id of a backfill."""

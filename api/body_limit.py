@@ -1,10 +1,10 @@
 """The limit on request bodies: counted while they arrive, before anything is kept of them."""
 
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.limits import MAX_BODY_BYTES
+from api.problems import refusal
 from api.refusals import BodyTooLarge
 
 
@@ -34,8 +34,8 @@ def _declared_bytes(scope: Scope) -> int:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    refusal = BodyTooLarge()
-    response = JSONResponse({"detail": refusal.detail}, status_code=refusal.status_code, headers=refusal.headers)
+    error = BodyTooLarge()
+    response = refusal(error.status_code, error.detail, dict(error.headers or {}), kind=BodyTooLarge)
     await response(scope, receive, send)
 
 

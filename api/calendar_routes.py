@@ -18,6 +18,7 @@ from api.calendar_bodies import (
 )
 from api.errors import documented
 from api.icalendar_dates import DaysInText, dates_of
+from api.json_bodies import StrictRoute
 from api.refusals import BodyTooLarge, InvalidICalendar, NotConfirmed, UnreadableBody
 from api.responses import DeletedView
 from api.service import KnownAs, Service, TheService, require_confirmation
@@ -33,7 +34,7 @@ from engine.errors import (
 from engine.limits import MAX_CALENDAR_DATES
 from engine.requests import CalendarDraft
 
-router = APIRouter(prefix="/calendars", tags=["calendars"])
+router = APIRouter(prefix="/calendars", tags=["calendars"], route_class=StrictRoute)
 
 VIEWS = TypeAdapter(list[CalendarView])
 

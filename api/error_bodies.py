@@ -5,13 +5,22 @@ import reprlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api.limits import MAX_ERROR_ENTRIES, MAX_ERROR_TEXT_LENGTH, MAX_SHOWN_INPUT_BYTES
 from engine.text import clean_text
 
 
-class ErrorView(BaseModel):
+class ProblemView(BaseModel):
+    """What every refusal says beside its detail, as RFC 9457 has it."""
+
+    type: str = Field(description="What kind of problem it is; about:blank: no more than its status")
+    title: str = Field(description="The same in words")
+    status: int
+    request_id: str | None = Field(description="Also in the answer's X-Request-ID, and in the log")
+
+
+class ErrorView(ProblemView):
     """Why the request was refused."""
 
     detail: str
@@ -27,7 +36,7 @@ class FaultView(BaseModel):
     ctx: dict[str, Any] = {}
 
 
-class ValidationErrorView(BaseModel):
+class ValidationErrorView(ProblemView):
     """What does not fit in the request."""
 
     detail: list[FaultView]

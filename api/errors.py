@@ -7,15 +7,21 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from api.error_bodies import ErrorView, ValidationErrorView, faults, safe_text
 from api.outage import Outage
+from api.problems import refusal
 from api.refusals import (
     BodyTooLarge,
+    Forbidden,
     InvalidBackfillId,
     InvalidICalendar,
     InvalidJobId,
+    InvalidKeyId,
     InvalidRunId,
+    KeyWouldBeOver,
     NotConfirmed,
     TooManyStreams,
     UnreadableBody,
@@ -33,7 +39,9 @@ from engine.errors import (
     InvalidPause,
     InvalidSchedule,
     InvalidStatus,
+    JobChanged,
     JobNotFound,
+    KeyNotFound,
     NodeLost,
     NotScheduling,
     PoolFull,
@@ -44,6 +52,7 @@ from engine.errors import (
     TooManyBackfills,
     TooManyCalendars,
     TooManyDates,
+    TooManyKeys,
     UnknownCalendar,
     UnknownFunction,
 )
@@ -71,13 +80,16 @@ ANSWERS: dict[type[Exception], Answer] = {
     InvalidJobId: Answer(400, "The job's id is no UUID"),
     InvalidRunId: Answer(400, "The run's id is no UUID"),
     InvalidBackfillId: Answer(400, "The backfill's id is no UUID"),
+    InvalidKeyId: Answer(400, "The key's id is no UUID"),
     UnreadableBody: Answer(400, "The body is not UTF-8"),
     NotConfirmed: Answer(400, "?confirm=true is missing"),
     UnknownFunction: Answer(400, "No function of this name is registered"),
+    Forbidden: Answer(403, "The key is not good for this"),
     JobNotFound: Answer(404, "No job has this id"),
     RunNotFound: Answer(404, "No run has this id"),
     BackfillNotFound: Answer(404, "No backfill has this id"),
     CalendarNotFound: Answer(404, "No calendar has this name"),
+    KeyNotFound: Answer(404, "No key has this id"),
     RunInTheWay: Answer(409, "A run of this job is still going"),
     RunIsOver: Answer(409, "The run has ended"),
     EverythingPaused: Answer(409, "Everything is paused"),
@@ -86,6 +98,8 @@ ANSWERS: dict[type[Exception], Answer] = {
     CalendarExists: Answer(409, "A calendar of this name exists"),
     CalendarInUse: Answer(409, "Jobs list this calendar"),
     TooManyCalendars: Answer(409, "As many calendars as may be are there"),
+    TooManyKeys: Answer(409, "As many keys as may be are kept"),
+    JobChanged: Answer(412, "The job is not as it was with the ETag in If-Match"),
     BodyTooLarge: Answer(413, "The body is too large"),
     RequestValidationError: Answer(422, "The request does not fit"),
     InvalidSchedule: Answer(422, "The schedule cannot be read, or never fires"),
@@ -96,6 +110,7 @@ ANSWERS: dict[type[Exception], Answer] = {
     InvalidICalendar: Answer(422, "The iCalendar text cannot be taken"),
     InvalidStatus: Answer(422, "The status cannot be set"),
     InvalidPause: Answer(422, "The pause would be over already"),
+    KeyWouldBeOver: Answer(422, "The key would be over already"),
     InvalidMetadata: Answer(422, "The metadata does not fit the function"),
     PoolFull: Answer(503, "Too many manual runs wait for a thread", retry_after_seconds=1),
     TooManyStreams: Answer(503, "Too many logs are followed", retry_after_seconds=5),
@@ -138,17 +153,32 @@ def _response(status: int, answers: list[Answer]) -> dict[str, Any]:
 def add_error_handlers(app: FastAPI) -> None:
     """Give the table's answers to the errors that routes raise."""
     app.state.outage = Outage()
-    # FastAPI answers its own HTTPExceptions in the same shape.
     for error in ANSWERS.keys() - {BodyTooLarge, UnreadableBody}:
         app.add_exception_handler(error, _answer)
+    app.add_exception_handler(HTTPException, _answer_http)
 
 
 async def _answer(request: Request, error: Exception) -> JSONResponse:
-    answer = next(ANSWERS[kind] for kind in type(error).__mro__ if kind in ANSWERS)
+    kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
+    answer = ANSWERS[kind]
     if answer.status == 503:
         _tell(request, error)
     detail = await _detail(request, error) or answer.detail or safe_text(str(error))
-    return JSONResponse({"detail": detail}, status_code=answer.status, headers=answer.headers)
+    return refusal(answer.status, detail, answer.headers, kind=kind, title=answer.meaning)
+
+
+async def _answer_http(_request: Request, error: Exception) -> Response:
+    """What FastAPI and Starlette refuse by themselves: no such route, not this method, a body that is no text."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code in _WITHOUT_BODY:
+        return Response(status_code=error.status_code, headers=error.headers)
+    kind = type(error) if type(error) in ANSWERS else None
+    title = "" if kind is None else ANSWERS[kind].meaning
+    return refusal(error.status_code, error.detail, dict(error.headers or {}), kind=kind, title=title)
+
+
+_WITHOUT_BODY = frozenset({204, 304})
 
 
 def _tell(request: Request, error: Exception) -> None:
@@ -179,6 +209,8 @@ async def _detail(request: Request, error: Exception) -> list[dict[str, Any]] | 
         return faults([await _field_fault(request, "status", kind="invalid_status", message=str(error))])
     if isinstance(error, InvalidPause):
         return faults([await _field_fault(request, "until", kind="invalid_pause", message=str(error))])
+    if isinstance(error, KeyWouldBeOver):
+        return faults([await _field_fault(request, "expires_at", kind="invalid_expiry", message=str(error))])
     if isinstance(error, InvalidMetadata):
         return faults(map(_metadata_fault, error.faults))
     if isinstance(error, TooManyDates):

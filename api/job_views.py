@@ -2,6 +2,7 @@
 
 from fastapi.responses import Response
 
+from api.preconditions import etag_of
 from api.responses import JobView
 from api.service import Service
 from engine.nouns import Job
@@ -9,7 +10,8 @@ from engine.nouns import Job
 
 def answer(service: Service, job: Job) -> Response:
     """The answer that is the job: FastAPI would check what is of our own making, and take another thread for it."""
-    return Response(view_of(service, job).model_dump_json(), media_type="application/json")
+    body = view_of(service, job).model_dump_json()
+    return Response(body, media_type="application/json", headers={"ETag": etag_of(job)})
 
 
 def view_of(service: Service, job: Job) -> JobView:

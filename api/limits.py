@@ -1,7 +1,21 @@
 """The bounds of the door (law 10), each with the reason for its size. Those of the rules are in engine.limits."""
 
+from engine.limits import MAX_METADATA_DEPTH
+
 MAX_BODY_BYTES = 262_144
 """Bytes of a request body: the largest metadata, written with escapes like `\\u00e9`, is three times as long."""
+
+MAX_JSON_DEPTH = MAX_METADATA_DEPTH + 1
+"""Objects and arrays that are open at once in a body: the deepest metadata, and the job around it."""
+
+MAX_URL_BYTES = 8_192
+"""Of path and query: the longest that means anything here has some 600."""
+
+MAX_HEADER_BYTES = 32_768
+"""Of all headers of a request together. The server has read them by then."""
+
+MAX_RATED_KEYS = 1_000
+"""Keys of which it is known how fast their requests come; there are no more than that."""
 
 MAX_INTERVAL_SECONDS = 10**11
 """About 3,170 years, a bound for the documentation. The engine refuses an interval whose first slot is after 9999."""
@@ -9,6 +23,12 @@ MAX_INTERVAL_SECONDS = 10**11
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
 """Runs in one answer."""
+
+MAX_IF_MATCH_LENGTH = 1_000
+"""Characters of an If-Match: a tag of ours has 15."""
+
+MAX_JOB_CURSOR_LENGTH = 3_600
+"""Characters of a cursor of jobs, which may hold a name of 200 characters, each of them an escape of twelve."""
 
 JOBS_PER_READ = 500
 """Jobs read and written at once while all are listed: some 250 kB, whatever the number of jobs."""
@@ -64,3 +84,11 @@ LOOK_UP_SECONDS = 2.0
 
 MAX_EVENT_ID_LENGTH = 15
 """Digits of a Last-Event-ID; no run writes more lines than that."""
+
+MAX_FAILED_ATTEMPTS = 20
+"""Wrong keys from one address, within the window, after which nothing from there is looked at until its end."""
+
+ATTEMPTS_WINDOW_SECONDS = 60.0
+
+MAX_WATCHED_ADDRESSES = 10_000
+"""Addresses that wrong keys came from and that are remembered; with more, the one seen longest ago is forgotten."""

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import documented
+from api.json_bodies import StrictRoute
 from api.limits import MAX_EVENT_ID_LENGTH
 from api.log_stream import LogStream, LogStreamResponse
 from api.refusals import InvalidRunId, TooManyStreams
@@ -16,7 +17,7 @@ from engine.captured_log import CapturedLog
 from engine.errors import RunNotFound, StoreUnavailable
 from engine.nouns import WAITING_STATES, RunState
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(tags=["runs"], route_class=StrictRoute)
 
 EVENT_STREAM = "text/event-stream"
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import documented
+from api.json_bodies import StrictRoute
 from api.node_views import NodeView
 from api.service import TheService
 from engine.errors import StoreUnavailable
@@ -13,7 +14,7 @@ from engine.errors import StoreUnavailable
 MAX_LISTED_NODES = 1_000
 DEFAULT_LISTED_NODES = 100
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["service"], route_class=StrictRoute)
 
 
 @router.get("/nodes", responses=documented(RequestValidationError, StoreUnavailable))

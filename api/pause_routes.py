@@ -2,18 +2,20 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Response
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import documented
-from api.job_views import view_of
+from api.job_views import answer
+from api.json_bodies import StrictRoute
 from api.pauses import PauseRequest, ResumeRequest, ServicePauseView
+from api.preconditions import IfMatch
 from api.refusals import BodyTooLarge, InvalidJobId, UnreadableBody
 from api.responses import JobView
 from api.service import JobId, TheService
-from engine.errors import InvalidPause, InvalidSchedule, JobNotFound, StoreUnavailable
+from engine.errors import InvalidPause, InvalidSchedule, JobChanged, JobNotFound, StoreUnavailable
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 BODY = (UnreadableBody, BodyTooLarge, RequestValidationError)
 """What may be wrong with a body that may also be left out."""
@@ -26,28 +28,30 @@ Resuming = Annotated[ResumeRequest | None, Body()]
     "/jobs/{job_id}/pause",
     summary="Pause a job",
     tags=["jobs"],
-    responses=documented(InvalidJobId, JobNotFound, *BODY, InvalidPause, StoreUnavailable),
+    response_model=JobView,
+    responses=documented(InvalidJobId, JobNotFound, JobChanged, *BODY, InvalidPause, StoreUnavailable),
 )
-def pause_job(job_id: JobId, service: TheService, body: Pausing = None) -> JobView:
+def pause_job(job_id: JobId, service: TheService, known: IfMatch, body: Pausing = None) -> Response:
     """It is kept, and does not run until it is resumed, or until the instant that is given."""
     wanted = body or PauseRequest()
-    job = service.scheduler.pausing.pause(job_id, until=wanted.until, by=wanted.by, note=wanted.note)
-    return view_of(service, job)
+    pause = service.scheduler.pausing.pause
+    return answer(service, pause(job_id, until=wanted.until, by=wanted.by, note=wanted.note, known=known))
 
 
 @router.post(
     "/jobs/{job_id}/resume",
     summary="Resume a job",
     tags=["jobs"],
-    responses=documented(InvalidJobId, JobNotFound, *BODY, InvalidSchedule, StoreUnavailable),
+    response_model=JobView,
+    responses=documented(InvalidJobId, JobNotFound, JobChanged, *BODY, InvalidSchedule, StoreUnavailable),
 )
-def resume_job(job_id: JobId, service: TheService, body: Resuming = None) -> JobView:
+def resume_job(job_id: JobId, service: TheService, known: IfMatch, body: Resuming = None) -> Response:
     """Its next slot is the first one from now on.
 
     With `catch_up` its pause was downtime, and its misfire policy says what becomes of the slots in it.
     """
     wanted = body or ResumeRequest()
-    return view_of(service, service.scheduler.pausing.resume(job_id, catch_up=wanted.catch_up))
+    return answer(service, service.scheduler.pausing.resume(job_id, catch_up=wanted.catch_up, known=known))
 
 
 @router.get("/pause", summary="Is everything paused?", tags=["service"])

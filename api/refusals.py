@@ -3,6 +3,7 @@
 from fastapi import HTTPException
 
 from api.limits import MAX_BODY_BYTES, MAX_OPEN_LOG_STREAMS
+from engine.access import Scope
 from engine.errors import RequestRefused, Unavailable
 
 
@@ -25,6 +26,27 @@ class InvalidBackfillId(RequestRefused):
 
     def __init__(self) -> None:
         super().__init__("Invalid backfill ID format")
+
+
+class InvalidKeyId(RequestRefused):
+    """What should name a key is no UUID."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid key ID format")
+
+
+class KeyWouldBeOver(RequestRefused):
+    """A key that would open nothing from the start."""
+
+    def __init__(self) -> None:
+        super().__init__("the key would be over already: an instant in the future is wanted")
+
+
+class Forbidden(RequestRefused):
+    """A request that takes more than its key is good for."""
+
+    def __init__(self, given: Scope, wanted: Scope) -> None:
+        super().__init__(f"This takes a key of scope {wanted}; the one that was sent is of scope {given}")
 
 
 class NotConfirmed(RequestRefused):

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 
 from api.errors import documented
+from api.json_bodies import StrictRoute
 from api.refusals import InvalidJobId, InvalidRunId
 from api.responses import CancelledView, RunView
 from api.run_pages import RunPage, WantedPage, next_link
@@ -23,7 +24,7 @@ from engine.errors import (
     UnknownFunction,
 )
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(tags=["runs"], route_class=StrictRoute)
 
 Force = Annotated[bool, Query(description="Run it although another run is in its way, or everything is paused")]
 

@@ -8,13 +8,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.models import Example
 
 from api.errors import PLANNING, documented
+from api.json_bodies import StrictRoute
 from api.previews import NIGHTLY, ONCE, PreviewView, SchedulePreview, WantedCount, preview_answer
 from api.refusals import InvalidJobId
 from api.service import JobId, TheService
 from engine.errors import InvalidSchedule, JobNotFound, StoreUnavailable, UnknownCalendar
 from engine.limits import DEFAULT_PREVIEWED_SLOTS
 
-router = APIRouter(tags=["schedules"])
+router = APIRouter(tags=["schedules"], route_class=StrictRoute)
 
 UnsavedSchedule = Annotated[
     SchedulePreview,

@@ -12,11 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 from api.fields import CALENDAR_NAME_PATTERN
 from api.gathering import Gathering
 from api.open_streams import OpenStreams
+from api.readiness import Readiness
 from api.refusals import InvalidJobId, InvalidRunId, NotConfirmed
 from engine.backfills import BackfillProgress
 from engine.calendars import Calendar
 from engine.captured_log import CapturedLog
 from engine.errors import RequestRefused
+from engine.job_listing import JobFilter, JobOrder, JobPosition
 from engine.limits import MAX_CALENDAR_NAME_LENGTH
 from engine.live_logs import LiveLogs
 from engine.nodes import NodeRecord
@@ -40,6 +42,12 @@ class Reads(Protocol):
 
     def jobs_page(self, *, after: tuple[datetime, UUID] | None, limit: int) -> Sequence[Job]:
         """The first jobs after this `created_at` and `id`, in their order."""
+        ...
+
+    def listed_jobs(
+        self, wanted: JobFilter, order: JobOrder, *, after: JobPosition | None, limit: int
+    ) -> tuple[Sequence[Job], int]:
+        """The first jobs of the kind behind this position, and how many there are of it in all."""
         ...
 
     def run(self, run_id: UUID) -> Run | None:
@@ -97,6 +105,7 @@ class Service:
     live_logs: LiveLogs
     creations: Gathering[JobDraft, Job]
     open_streams: OpenStreams = field(default_factory=OpenStreams)
+    readiness: Readiness = field(default_factory=Readiness)
 
     def may_run_validators(self, function_name: str) -> bool:
         """Whether an author's code checks metadata for this function: it may take its time, so it gets a thread."""

@@ -1,14 +1,18 @@
 """The routes about the service itself: what it can run, and how it is."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 
+from api.errors import documented
+from api.json_bodies import StrictRoute
 from api.responses import FunctionView, HealthView, ReadyView
 from api.service import TheService
 
-router = APIRouter()
-health_router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
+health_router = APIRouter(route_class=StrictRoute)
 """What every node serves, whatever its role."""
 
 HEALTH_PATH = "/healthz"
@@ -26,9 +30,23 @@ def list_functions(service: TheService) -> list[FunctionView]:
     return [FunctionView.of(functions[name]) for name in sorted(functions)]
 
 
-@health_router.get(HEALTH_PATH, summary="Is the process alive?", tags=["service"])
-async def get_health(service: TheService) -> HealthView:
-    """Answers as long as the process does; asks nothing of the database."""
+@health_router.get(
+    HEALTH_PATH,
+    summary="Is the process alive?",
+    tags=["service"],
+    responses=documented(RequestValidationError)
+    | {503: {"model": HealthView, "description": "Alive, and not ready for work"}},
+)
+async def get_health(
+    service: TheService,
+    response: Response,
+    ready: Annotated[
+        bool, Query(description="Answer 503 unless it is ready for work: for probes without a key")
+    ] = False,
+) -> HealthView:
+    """Answers as long as the process does; asks nothing of the database, unless it is asked for readiness."""
+    if ready and not await run_in_threadpool(service.readiness.look, service.scheduler, service.clock):
+        response.status_code = 503
     return HealthView(
         version=service.version,
         node=service.scheduler.node,

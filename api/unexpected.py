@@ -1,8 +1,9 @@
 """The answer to what nobody expected: one traceback in the log, nothing of it on the wire."""
 
 import structlog
-from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.problems import refusal
 
 log = structlog.get_logger("scheduler.api")
 
@@ -31,4 +32,4 @@ class UnexpectedErrors:
             log.exception("request failed", method=scope["method"], path=scope["path"])
             # Once an answer has begun, the server cuts it off, which no client takes for its end.
             if not is_started:
-                await JSONResponse({"detail": "Internal error"}, status_code=500)(scope, receive, send)
+                await refusal(500, "Internal error")(scope, receive, send)

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, BeforeValidator
 
 from api.errors import documented
+from api.json_bodies import StrictRoute
 from api.refusals import InvalidJobId
 from api.responses import RunView
 from api.schedule_fields import Instant
@@ -16,7 +17,7 @@ from api.service import JobId, TheService
 from engine.errors import JobNotFound, StoreUnavailable
 from engine.why import Answer, Explanation
 
-router = APIRouter(tags=["runs"])
+router = APIRouter(tags=["runs"], route_class=StrictRoute)
 
 _PLUS_READ_AS_BLANK = re.compile(r" (?=\d\d:?\d\d$)")
 

@@ -1,13 +1,14 @@
-"""The command line: `scheduler serve`, `scheduler migrate`, `scheduler version`."""
+"""The command line: `scheduler serve`, `migrate`, `keys` and `version`."""
 
 import os
+from ipaddress import ip_address
 from typing import Annotated
 
 import typer
 import uvicorn
 
 import store
-from app import VERSION
+from app import VERSION, key_commands
 from app.settings import Settings, SettingsError, load_settings
 from engine.errors import StoreRefused, StoreUnavailable
 
@@ -26,6 +27,7 @@ commands = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+commands.add_typer(key_commands.commands)
 
 
 def main() -> None:
@@ -47,7 +49,12 @@ def serve(
     if log_level is not None:
         # The application reads its settings by itself, also in worker processes.
         os.environ["LOG_LEVEL"] = log_level
-    _settings()
+    settings = _settings()
+    if not settings.serves_network and not _is_loopback(host):
+        raise _refusal(
+            f"--host {host} is reached by other machines, and ENV=development asks for no API keys: set AUTH=required "
+            "to ask for them, or AUTH=off to serve everybody"
+        )
     uvicorn.run(
         "app.main:app",
         host=host,
@@ -84,8 +91,15 @@ def _settings() -> Settings:
         raise _refusal(error) from None
 
 
-def _refusal(error: Exception) -> typer.Exit:
-    typer.echo(str(error), err=True)
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _refusal(reason: Exception | str) -> typer.Exit:
+    typer.echo(str(reason), err=True)
     return typer.Exit(REFUSED)
 
 

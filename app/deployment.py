@@ -6,19 +6,23 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from socket import gethostname
+from uuid import uuid4
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.access import Access
 from api.application import attach_service
 from app import VERSION
 from app.exit_guard import ExitGuard
+from app.first_key import show_first_key
 from app.forks import let_go_in_children
 from app.interpreter import serve_quickly, stop_serving
 from app.patience import PatientStart
 from app.settings import Settings
 from engine.clock import DatabaseClock, SystemClock
+from engine.key_ring import KeyRing
 from engine.nodes import Presence
 from engine.ports import Clock
 from engine.requests import Capacity
@@ -42,8 +46,11 @@ class Deployment:
         settings: Settings,
         functions: Mapping[str, JobFunction],
         flush_logs: Callable[[], object],
+        show_key: Callable[[str], object] = show_first_key,
         patience_seconds: float = 0.0,
     ) -> None:
+        """`show_key` is given the text of the first key, where there was none: nobody can tell it again."""
+        self._show_key = show_key
         self._settings = settings
         self._functions = functions
         self._flush_logs = flush_logs
@@ -111,13 +118,27 @@ class Deployment:
         self._store = open_store(self._settings.database_url)
         clock = DatabaseClock(SystemClock())
         try:
+            access = self._access(self._store, clock)
             scheduler = self._started_scheduler(self._store, clock)
         except BaseException:
             self._store.close()
             raise
-        attach_service(app, scheduler=scheduler, store=self._store.views, clock=clock)
+        attach_service(app, scheduler=scheduler, store=self._store.views, clock=clock, access=access)
         serve_quickly()
         self._scheduler = scheduler
+
+    def _access(self, store: SqlStore, clock: Clock) -> Access:
+        keys = KeyRing(store=store.keys, clock=clock, new_id=uuid4)
+        if self._settings.requires_key and self._settings.role.serves_api:
+            text = keys.create_first()
+            if text is not None:
+                self._show_key(text)
+        return Access(
+            keys,
+            requires_key=self._settings.requires_key,
+            serves_network=self._settings.serves_network,
+            shows_documentation=self._settings.env == "development",
+        )
 
     def _started_scheduler(self, store: SqlStore, clock: Clock) -> Scheduler:
         scheduler = Scheduler(

@@ -29,14 +29,14 @@ GATHER_SECONDS = 0.01
 """How long events are let come together before they are written: a thread that wakes for each takes the interpreter
 from those who log, just when a run starts or ends."""
 
-UVICORN_LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+UVICORN_LOGGERS = ("uvicorn", "uvicorn.error")
+UVICORNS_REQUESTS, OUR_REQUESTS = "uvicorn.access", "scheduler.request"
+"""Ours tells of each request, as it knows its id and costs half; but not if --no-access-log has silenced uvicorn's."""
 
 TALKATIVE_LOGGERS = ("alembic",)
 """Libraries whose information is nobody's: each start would tell how the migrations are looked for."""
 
 _CLOCK = SystemClock()
-
-_ACCESS_KEYS = ("client", "method", "path", "http_version", "status")
 
 
 def start_logging(*, level: str, json: bool, stream: TextIO | None = None) -> "LogPipe":
@@ -196,9 +196,9 @@ def _report_of(lost: int) -> list[LogEvent]:
 
 
 def _event_of(record: logging.LogRecord) -> LogEvent:
-    event, facts = _event_and_facts(record)
+    event, facts = event_and_facts(record)
     if record.stack_info:
-        facts["stack"] = record.stack_info
+        facts = {**facts, "stack": record.stack_info}
     return LogEvent(
         created_at=record.created,
         level=record.levelname.lower(),
@@ -207,15 +207,6 @@ def _event_of(record: logging.LogRecord) -> LogEvent:
         facts={**structlog.contextvars.get_contextvars(), **facts},
         exception=_exception_of(record),
     )
-
-
-def _event_and_facts(record: logging.LogRecord) -> tuple[object, dict[str, object]]:
-    if record.name == "uvicorn.access" and isinstance(record.args, tuple) and len(record.args) == len(_ACCESS_KEYS):
-        facts = dict(zip(_ACCESS_KEYS, record.args, strict=True))
-        del facts["http_version"]
-        return "request", facts
-    event, given = event_and_facts(record)
-    return event, {**given}
 
 
 def _exception_of(record: logging.LogRecord) -> ExceptionInfo | None:
@@ -273,6 +264,7 @@ def _replace_handlers(undo: ExitStack, handlers: Sequence[logging.Handler], leve
         _silence(undo, logger, logger.handlers)
         undo.callback(setattr, logger, "propagate", logger.propagate)
         logger.propagate = True
+    _take_over_requests(undo)
     for name in TALKATIVE_LOGGERS:
         logger = logging.getLogger(name)
         undo.callback(logger.setLevel, logger.level)
@@ -282,6 +274,17 @@ def _replace_handlers(undo: ExitStack, handlers: Sequence[logging.Handler], leve
     for ours in handlers:
         undo.callback(root.removeHandler, ours)
         root.addHandler(ours)
+
+
+def _take_over_requests(undo: ExitStack) -> None:
+    theirs, ours = logging.getLogger(UVICORNS_REQUESTS), logging.getLogger(OUR_REQUESTS)
+    is_wanted = theirs.propagate or bool(theirs.handlers)
+    _silence(undo, theirs, theirs.handlers)
+    undo.callback(setattr, theirs, "propagate", theirs.propagate)
+    # uvicorn asks whether anybody would hear it.
+    theirs.propagate = False
+    undo.callback(ours.setLevel, ours.level)
+    ours.setLevel(logging.NOTSET if is_wanted else logging.WARNING)
 
 
 def _silence(undo: ExitStack, logger: logging.Logger, handlers: Sequence[logging.Handler]) -> None:

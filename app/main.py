@@ -3,6 +3,7 @@
 import structlog
 
 from api.application import create_app
+from api.traffic import TrafficLimits
 from app import VERSION
 from app.deployment import Deployment, StartWithFirstRequest
 from app.logs import start_logging
@@ -35,5 +36,12 @@ deployment = Deployment(
     flush_logs=log_pipe.flush,
     patience_seconds=patience_of_this_process(),
 )
-app = create_app(version=VERSION, lifespan=deployment.lifespan, role=settings.role)
+app = create_app(
+    version=VERSION,
+    lifespan=deployment.lifespan,
+    role=settings.role,
+    allowed_hosts=settings.allowed_hosts,
+    cors_origins=settings.cors_origins,
+    traffic=TrafficLimits(settings.concurrent_requests, settings.requests_per_second),
+)
 app.add_middleware(StartWithFirstRequest, deployment=deployment)

@@ -101,7 +101,7 @@ def bound_logger(level: int) -> type[structlog.typing.FilteringBoundLogger]:
             return super()._proxy_to_logger(method_name, event, *args, **facts)
 
         def _is_plain(self, method_name: str, args: Sequence[Any], facts: Mapping[str, Any]) -> bool:
-            is_ours = type(self._logger) is DirectLogger and self._processors is PROCESSORS
+            is_ours = type(self._logger) is DirectLogger and self._processors == _OUR_PROCESSORS
             return is_ours and method_name in _LEVELS and not args and _TRACES.isdisjoint(facts)
 
     return cast("type[structlog.typing.FilteringBoundLogger]", BoundLogger)
@@ -115,6 +115,8 @@ def _to_record(_logger: object, _method: str, event: EventDict) -> tuple[tuple[o
 
 
 PROCESSORS: list[structlog.typing.Processor] = [_to_record]
+_OUR_PROCESSORS = [_to_record]
+"""The same, to compare with: structlog's capture_logs changes the list that is in use."""
 _LEVELS = {
     word: logging.getLevelNamesMapping()[word.upper()] for word in ("debug", "info", "warning", "error", "critical")
 }

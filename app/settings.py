@@ -46,6 +46,15 @@ class Settings(BaseSettings):
     env: Annotated[Literal["development", "production"], BeforeValidator(_lower)] = Field(
         default="development", description="development or production"
     )
+    auth: Annotated[Literal["required", "off"] | None, BeforeValidator(_lower)] = Field(
+        default=None, description="required or off"
+    )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="host names with commas between them, such as scheduler.example,scheduler.internal"
+    )
+    cors_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = Field(
+        default=(), description="origins with commas between them, such as https://dashboard.example"
+    )
     database_url: str = Field(
         default="sqlite:///./scheduler.db",
         repr=False,
@@ -73,12 +82,27 @@ class Settings(BaseSettings):
         default=8, ge=0, le=3600, allow_inf_nan=False, description="a number of seconds from 0 to 3600"
     )
 
+    concurrent_requests: int = Field(default=1_000, ge=1, le=100_000, description="a whole number from 1 to 100000")
+    requests_per_second: float | None = Field(
+        default=None, gt=0, le=1_000_000, allow_inf_nan=False, description="a number from just above 0 to 1000000"
+    )
+
     history_days: float = Field(
         default=90, ge=0, le=36_500, allow_inf_nan=False, description="a number of days from 0, for ever, to 36500"
     )
     history_runs_per_job: int = Field(
         default=10_000, ge=0, le=10_000_000, description="a whole number from 0, for all of them, to 10000000"
     )
+
+    @property
+    def requires_key(self) -> bool:
+        """Whether requests need a key of the API."""
+        return self.auth == "required" or (self.auth is None and self.env == "production")
+
+    @property
+    def serves_network(self) -> bool:
+        """Whether requests of other machines are served: with keys, or by express wish."""
+        return self.requires_key or self.auth == "off"
 
     @property
     def process_memory_bytes(self) -> int | None:
@@ -90,6 +114,22 @@ class Settings(BaseSettings):
     def _is_usable(cls, url: str) -> str:
         _check_database_url(url)
         return url
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_host_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if not re.fullmatch(r"[a-z0-9.-]+", name.lower()):
+                raise ValueError(f"{name!r} is no host name: no port, no wildcard")
+        return tuple(name.lower() for name in names)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?", origin):
+                raise ValueError(f"{origin!r} is no origin: a scheme, a host and perhaps a port, in lower case")
+        return origins
 
     @field_validator("job_modules")
     @classmethod

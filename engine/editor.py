@@ -11,8 +11,8 @@ from engine.agenda import Agenda
 from engine.ahead_claims import AheadClaims
 from engine.calendars import Calendars
 from engine.dispatcher import hint_of, log_passed_over
-from engine.edits import rescheduled
-from engine.errors import JobNotFound, StoreUnavailable
+from engine.edits import Known, as_known, rescheduled
+from engine.errors import JobChanged, JobNotFound, StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import MAX_DELETION_TRIES, MAX_EDIT_TRIES
 from engine.nouns import Dropping, EndedPause, Job, JobStatus, Run
@@ -104,13 +104,17 @@ class Editor:
             if not self._ahead_claims.await_others(job):
                 return job
 
-    def delete(self, job_id: UUID) -> None:
-        """Delete the job: once this returns, no run of it starts. Raises JobNotFound and StoreUnavailable."""
+    def delete(self, job_id: UUID, *, known: Known = None) -> None:
+        """Delete the job: once this returns, no run of it starts. Raises JobNotFound, JobChanged, StoreUnavailable."""
         for _ in range(MAX_EDIT_TRIES):
             self._ahead_claims.take_back(job_id)
-            dropping = self._dropping(self._deletable(job_id))
+            job = self._deletable(job_id)
+            at_version = None if known is None else self._known_version(job, known)
+            dropping = self._dropping(job)
             try:
-                is_deleted = self._store.delete_job(job_id, at=self._clock.now(), dropping=dropping)
+                is_deleted = self._store.delete_job(
+                    job_id, at=self._clock.now(), dropping=dropping, at_version=at_version
+                )
             except StoreUnavailable:
                 self._agenda.hasten(job_id)
                 raise
@@ -247,6 +251,12 @@ class Editor:
             self._forget(job_id)
             raise JobNotFound
         return jobs.get(job_id)
+
+    def _known_version(self, job: Job | None, known: Known) -> int:
+        """The version at which the job is as the caller knows it. Raises JobChanged, also of what cannot be read."""
+        if job is None:
+            raise JobChanged
+        return as_known(job, known).version
 
     def _dropping(self, job: Job | None) -> Dropping | None:
         if job is None:

@@ -1,18 +1,28 @@
 """What a request makes of a job: pure, so that an edit that loses to a claim can simply be made again."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from engine.calendars import Calendars
-from engine.errors import InvalidStatus, UnknownFunction
+from engine.errors import InvalidStatus, JobChanged, UnknownFunction
 from engine.nouns import Job, JobStatus, Pause
 from engine.requests import JobChange, JobDraft
 from engine.slots import first_slot, schedule_of
 from registry import JobFunction
 
 SETTABLE = frozenset({JobStatus.ACTIVE, JobStatus.PAUSED})
+
+Known = Collection[datetime] | None
+"""What a caller knows of a job that is to be as it was: it was updated last at one of these instants. None: nothing."""
+
+
+def as_known(job: Job, known: Known) -> Job:
+    """The job itself. Raises JobChanged if somebody has edited it since; that it has run is no edit."""
+    if known is not None and job.updated_at not in known:
+        raise JobChanged
+    return job
 
 
 def require_function(functions: Mapping[str, JobFunction], name: str) -> None:

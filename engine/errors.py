@@ -3,6 +3,7 @@
 SchedulerError
 ├── RequestRefused          the caller asked for something that cannot be; nothing was changed
 │   ├── JobNotFound
+│   ├── JobChanged
 │   ├── RunNotFound
 │   ├── UnknownFunction
 │   ├── InvalidSchedule
@@ -22,7 +23,9 @@ SchedulerError
 │   ├── CalendarExists
 │   ├── CalendarInUse
 │   ├── TooManyCalendars
-│   └── TooManyDates
+│   ├── TooManyDates
+│   ├── KeyNotFound
+│   └── TooManyKeys
 ├── Unavailable             not now; the same request may succeed later
 │   ├── PoolFull
 │   ├── NotScheduling
@@ -52,6 +55,13 @@ class JobNotFound(RequestRefused):
 
     def __init__(self) -> None:
         super().__init__("Job not found")
+
+
+class JobChanged(RequestRefused):
+    """The job is not as the caller knew it, who wanted it changed only if it is."""
+
+    def __init__(self) -> None:
+        super().__init__("The job has been changed since: read it again, and decide again")
 
 
 class RunNotFound(RequestRefused):
@@ -211,6 +221,20 @@ class TooManyDates(RequestRefused):
 
     def __init__(self, given: int, *, limit: int) -> None:
         super().__init__(f"the calendar would have {given} dates: at most {limit} are wanted")
+
+
+class KeyNotFound(RequestRefused):
+    """No key has this id."""
+
+    def __init__(self) -> None:
+        super().__init__("Key not found")
+
+
+class TooManyKeys(RequestRefused):
+    """There are as many keys as may be, and each of them opens something."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"There are {limit} keys already, and no more may be: revoke one first")
 
 
 class Unavailable(SchedulerError):

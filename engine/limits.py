@@ -337,3 +337,6 @@ MAX_RUNS_EXPLAINED = 20
 MAX_SLOTS_BEFORE = 3
 MAX_PAUSES_READ = 10
 """What is read of a job's history to say what became of one slot."""
+
+MAX_KEYS = 1_000
+"""Keys of the API that are kept; with more, the oldest that opens nothing any more is forgotten."""

@@ -10,7 +10,7 @@ import structlog
 from engine.agenda import Agenda
 from engine.dispatcher import log_passed_over
 from engine.editor import Editor
-from engine.edits import resumed
+from engine.edits import Known, as_known, resumed
 from engine.errors import InvalidPause, InvalidSchedule, JobNotFound, StoreUnavailable
 from engine.gate import StartGate
 from engine.limits import MAX_CRASHES
@@ -94,15 +94,17 @@ class Pausing:
         by: str | None = None,
         note: str | None = None,
         reason: str | None = None,
+        known: Known = None,
     ) -> Job:
         """Stop scheduling the job: once this returns, no run of it starts but one asked for by hand from now on.
 
         Pausing a paused job changes those of until, by and note that are given; without any it changes nothing.
 
-        Raises JobNotFound, InvalidPause, StoreUnavailable.
+        Raises JobNotFound, JobChanged, InvalidPause, StoreUnavailable.
         """
 
         def edit(job: Job, now: datetime) -> Job:
+            as_known(job, known)
             _refuse_past(until, now)
             is_paused = job.status is JobStatus.PAUSED
             if is_paused and until is None and by is None and note is None:
@@ -122,13 +124,14 @@ class Pausing:
 
         return self._editor.edit(job_id, edit, event="job paused")
 
-    def resume(self, job_id: UUID, *, catch_up: bool = False) -> Job:
+    def resume(self, job_id: UUID, *, catch_up: bool = False, known: Known = None) -> Job:
         """Schedule the job again, from its next slot after now; with `catch_up` from the first one of its pause.
 
-        Raises JobNotFound, InvalidSchedule, StoreUnavailable.
+        Raises JobNotFound, JobChanged, InvalidSchedule, StoreUnavailable.
         """
 
         def edit(job: Job, now: datetime) -> Job:
+            as_known(job, known)
             if job.status in (JobStatus.ACTIVE, JobStatus.FAILED):
                 return job
             return resumed(job, self._editor.calendars_of(job.timing), now=now, catch_up=catch_up)

@@ -93,7 +93,9 @@ class Store(Protocol):
         """
         ...
 
-    def delete_job(self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None) -> bool:
+    def delete_job(
+        self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None, at_version: int | None = None
+    ) -> bool:
         """Delete the job, keeping its runs, of which those that wait are cancelled.
 
         False if there was none, or none at the version of `dropping`.

@@ -15,7 +15,7 @@ from engine.cancellation import Cancellation
 from engine.creation import Creation
 from engine.dispatcher import Dispatcher
 from engine.editor import Editor
-from engine.edits import changed, replaced, require_function
+from engine.edits import Known, as_known, changed, replaced, require_function
 from engine.errors import EverythingPaused, NotScheduling
 from engine.gate import StartGate
 from engine.health import HealthCheck
@@ -205,24 +205,24 @@ class Scheduler:
         """
         return self._creation.create_together(drafts)
 
-    def replace_job(self, job_id: UUID, draft: JobDraft) -> Job:
-        """Make the job what the draft says. Raises JobNotFound and whatever create_job raises."""
+    def replace_job(self, job_id: UUID, draft: JobDraft, *, known: Known = None) -> Job:
+        """Make the job what the draft says. Raises JobNotFound, JobChanged and whatever create_job raises."""
         require_function(self.functions, draft.function_name)
         require_fitting(self.functions, draft.function_name, draft.metadata)
 
         def edit(job: Job, now: datetime) -> Job:
-            return replaced(job, draft, self._editor.calendars_of(draft.timing), now=now)
+            return replaced(as_known(job, known), draft, self._editor.calendars_of(draft.timing), now=now)
 
         return self._editor.checked_against_calendars(self._editor.edit(job_id, edit, event="job replaced"))
 
-    def change_job(self, job_id: UUID, change: JobChange) -> Job:
-        """Change the fields that are named. Raises JobNotFound and whatever create_job raises."""
+    def change_job(self, job_id: UUID, change: JobChange, *, known: Known = None) -> Job:
+        """Change the fields that are named. Raises JobNotFound, JobChanged and whatever create_job raises."""
         if change.function_name is not None:
             require_function(self.functions, change.function_name)
 
         def edit(job: Job, now: datetime) -> Job:
             calendars = self._editor.calendars_of(job.timing.with_changes(change.timing))
-            edited = changed(job, change, calendars, now=now)
+            edited = changed(as_known(job, known), change, calendars, now=now)
             require_fitting_change(self.functions, job, edited)
             return edited
 
@@ -236,9 +236,9 @@ class Scheduler:
         """Schedule the job again, from its next slot after now."""
         return self.pausing.resume(job_id)
 
-    def delete_job(self, job_id: UUID) -> None:
-        """Delete the job, keeping its history: once this returns, no run of it starts. Raises JobNotFound."""
-        self._editor.delete(job_id)
+    def delete_job(self, job_id: UUID, *, known: Known = None) -> None:
+        """Delete the job, keeping its history: once this returns, no run starts. Raises JobNotFound and JobChanged."""
+        self._editor.delete(job_id, known=known)
 
     def delete_all_jobs(self) -> int:
         """Delete every job, keeping the history; returns how many there were."""

@@ -41,6 +41,7 @@ from store import (
 from store.changes import ChangeWatch
 from store.database_clock import read_clock
 from store.job_batches import find_jobs
+from store.key_rows import StoredKeys
 from store.locks import DatabaseLock
 from store.transactions import Transactions
 from store.views import Views
@@ -61,7 +62,7 @@ class SqlStore:
         self._transactions = transactions
         self._reading, self._writing, self._changing = transactions.reading, transactions.writing, transactions.changing
         self._lock, self._watch, self._close = lock, watch, close
-        self.views = Views(transactions.reading, transactions.prompt_reads)
+        self.views, self.keys = Views(transactions.reading, transactions.prompt_reads), StoredKeys(transactions)
 
     def close(self) -> None:
         """Let go of the connections and of the lock. Verbs called later raise StoreUnavailable."""
@@ -118,9 +119,11 @@ class SqlStore:
                 pause_rows.insert_ended_pause(connection, ended_pause)
             return is_replaced
 
-    def delete_job(self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None) -> bool:
+    def delete_job(
+        self, job_id: UUID, *, at: datetime, dropping: Dropping | None = None, at_version: int | None = None
+    ) -> bool:
         with self._changing() as connection:
-            version = None if dropping is None else dropping.job_version
+            version = at_version if dropping is None else dropping.job_version
             pause = pause_rows.pause_to_keep(connection, job_id, at=at)
             is_deleted = job_rows.delete_job(connection, job_id, at_version=version)
             if is_deleted:
@@ -277,13 +280,7 @@ class SqlStore:
             return waiting_runs.start_waiting(connection, starts, ended, by=by)
 
     def end_waiting(
-        self,
-        run_ids: Collection[UUID],
-        state: RunState,
-        *,
-        at: datetime,
-        reason: str,
-        code: ReasonCode | None = None,
+        self, run_ids: Collection[UUID], state: RunState, *, at: datetime, reason: str, code: ReasonCode | None = None
     ) -> int:
         with self._changing() as connection:
             return claims.end_waiting(connection, run_ids, state, at=at, why=reason, code=code)

@@ -1,4 +1,4 @@
-"""The tables of jobs, runs and calendars, the same on SQLite and PostgreSQL. What they are, migrations/ must make."""
+"""The tables of jobs, runs, calendars and keys, the same on both databases. What they are, migrations/ must make."""
 
 from typing import Any
 
@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal_column,
 )
 
+from engine.access import Scope
 from engine.limits import (
     MAX_CALENDAR_DESCRIPTION_LENGTH,
     MAX_CALENDAR_NAME_LENGTH,
@@ -195,6 +196,21 @@ nodes = Table(
     Column("permits", Integer),
 )
 
+# Digests of keys: nothing here opens anything.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", String(MAX_NAME_LENGTH), nullable=False),
+    Column("prefix", String(16), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("scope", word_of(Scope), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+)
+
 # Words, not parameters: SQLite and PostgreSQL use a partial index only for a condition they can read.
 IS_RUNNING = runs.c.state == literal_column("'running'")
 IS_WAITING = runs.c.state.in_([literal_column("'queued'"), literal_column("'retrying'")])
@@ -233,3 +249,4 @@ Index("runs_of_backfill", runs.c.backfill_id, runs.c.scheduled_for, **_where(run
 Index("pauses_of_job", pauses.c.job_id, pauses.c.paused_at)
 Index("backfills_of_job", backfills.c.job_id, backfills.c.created_at)
 Index("nodes_seen", nodes.c.seen_at)
+Index("api_keys_by_prefix", api_keys.c.prefix, unique=True)

@@ -10,9 +10,10 @@ from sqlalchemy import Connection
 from engine.backfills import BackfillProgress
 from engine.calendars import Calendar
 from engine.captured_log import CapturedLog
+from engine.job_listing import JobFilter, JobOrder, JobPosition
 from engine.nodes import NodeRecord
 from engine.nouns import Job, Run, RunState
-from store import backfill_rows, calendar_rows, job_rows, log_rows, node_rows, run_rows
+from store import backfill_rows, calendar_rows, job_listing, job_rows, log_rows, node_rows, run_rows
 from store.prompt_reads import PromptReads
 
 
@@ -40,6 +41,14 @@ class Views:
         """Jobs in the order of `(created_at, id)`, from the one after `after` on."""
         with self._reading() as connection:
             return job_rows.page_of_jobs(connection, after, limit)
+
+    def listed_jobs(
+        self, wanted: JobFilter, order: JobOrder, *, after: JobPosition | None, limit: int
+    ) -> tuple[list[Job], int]:
+        """The first jobs of the kind behind this position, and how many there are of it in all."""
+        with self._reading() as connection:
+            page = job_listing.page_of_listing(connection, wanted, order, after, limit)
+            return page, job_listing.count_of_listing(connection, wanted)
 
     def runs_page(
         self, *, job_id: UUID | None, state: RunState | None, before: tuple[datetime, UUID] | None, limit: int

@@ -14,7 +14,7 @@ HAND_ON = {"put_off", "_put_off", "_event_of_ours"}
 """Functions of ours that are given an event and log it."""
 
 ELSEWHERE = {"request", "log event not renderable"}
-"""Written without a call: the access log's, and the one that stands in for a line that failed."""
+"""Of one word, and the one that stands in for a line that failed."""
 
 EXAMPLES = {"the time"}
 """What a job function logs is its author's."""

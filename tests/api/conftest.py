@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from fastapi import FastAPI
@@ -9,7 +10,9 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from api.access import Access
 from api.application import attach_service, create_app
+from engine.key_ring import KeyRing
 from store import SqlStore
 from tests.databases import open_new_store
 from tests.fakes import Node, running
@@ -41,7 +44,9 @@ def node(store: SqlStore) -> Iterator[Node]:
 @pytest.fixture
 def app(node: Node, store: SqlStore) -> FastAPI:
     app = create_app(version="1.2.3")
-    attach_service(app, scheduler=node.scheduler, store=store.views, clock=node.clock)
+    keys = KeyRing(store=store.keys, clock=node.clock, new_id=uuid4)
+    access = Access(keys, requires_key=False, serves_network=True, shows_documentation=True)
+    attach_service(app, scheduler=node.scheduler, store=store.views, clock=node.clock, access=access)
     return app
 
 

@@ -145,7 +145,7 @@ def test_cancelling_what_is_over_is_a_409(client: TestClient, node: Node) -> Non
     response = client.post(f"/backfills/{made['id']}/cancel")
 
     assert response.status_code == 409
-    assert response.json() == {"detail": f"Backfill {made['id']} is over: it is completed"}
+    assert response.json()["detail"] == f"Backfill {made['id']} is over: it is completed"
 
 
 def test_too_many_backfills_at_once_are_a_409(client: TestClient) -> None:
@@ -210,8 +210,8 @@ def test_ids_that_are_unknown_or_none_are_told_apart(client: TestClient, method:
     unknown = client.request(method, path.format(id=UNKNOWN_ID), json=body)
     unreadable = client.request(method, path.format(id="latest"), json=body)
 
-    assert (unknown.status_code, unknown.json()) == (404, {"detail": f"{what} not found"})
-    assert (unreadable.status_code, unreadable.json()) == (400, {"detail": f"Invalid {what.lower()} ID format"})
+    assert (unknown.status_code, unknown.json()["detail"]) == (404, f"{what} not found")
+    assert (unreadable.status_code, unreadable.json()["detail"]) == (400, f"Invalid {what.lower()} ID format")
 
 
 def test_a_job_without_its_function_is_not_backfilled(client: TestClient, node: Node) -> None:
@@ -220,7 +220,7 @@ def test_a_job_without_its_function_is_not_backfilled(client: TestClient, node: 
 
     response = client.post(f"/jobs/{job_id}/backfill", json=MORNING)
 
-    assert (response.status_code, response.json()) == (400, {"detail": "Unknown function note"})
+    assert (response.status_code, response.json()["detail"]) == (400, "Unknown function note")
 
 
 def test_the_backfills_of_a_deleted_job_are_kept(client: TestClient, node: Node) -> None:

@@ -114,7 +114,7 @@ def test_delete_asks_for_confirmation_and_then_deletes(client: TestClient) -> No
     unconfirmed, confirmed = client.delete("/calendars/holidays"), client.delete("/calendars/holidays?confirm=true")
 
     assert (unconfirmed.status_code, confirmed.status_code) == (400, 200)
-    assert unconfirmed.json() == {"detail": "Confirmation required: add ?confirm=true to delete"}
+    assert unconfirmed.json()["detail"] == "Confirmation required: add ?confirm=true to delete"
     assert confirmed.json() == {"message": "Calendar holidays deleted successfully"}
     assert client.get("/calendars").json() == []
 
@@ -144,7 +144,7 @@ def test_an_unknown_calendar_is_a_404(client: TestClient, method: str, path: str
     response = client.request(method, path, json=body)
 
     assert response.status_code == 404
-    assert response.json() == {"detail": "Calendar nope not found"}
+    assert response.json()["detail"] == "Calendar nope not found"
 
 
 @pytest.mark.parametrize("name", ["Holidays", "%00", "%FF", "a%20b", "a%0A", "-a", "%F0%9F%98%80", "x" * 65])
@@ -310,7 +310,7 @@ def test_a_text_over_the_limit_of_bodies_is_not_read(client: TestClient) -> None
     response = import_into(client, "holidays", filled_with(CHRISTMAS) + " " * 1_000)
 
     assert response.status_code == 413
-    assert response.json() == {"detail": "Request body too large: at most 262144 bytes are taken"}
+    assert response.json()["detail"] == "Request body too large: at most 262144 bytes are taken"
 
 
 def test_more_dates_than_a_calendar_may_have_are_refused_whoever_adds_them(client: TestClient) -> None:

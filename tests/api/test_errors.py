@@ -123,7 +123,7 @@ def test_a_database_that_does_not_answer_is_a_503_that_tells_only_the_log(
     response = client.request(method, path, json=body if method in ("POST", "PUT", "PATCH") else None)
 
     assert response.status_code == 503
-    assert response.json() == {"detail": "The database is not available at the moment; try again later"}
+    assert response.json()["detail"] == "The database is not available at the moment; try again later"
     assert response.headers["retry-after"] == "5"
     [line] = [line for line in logs if line["event"] == "request not served"]
     assert (line["error"], line["method"]) == (SECRET, method)
@@ -139,8 +139,8 @@ def test_what_nobody_expected_is_a_500_with_one_traceback_in_the_log(
         response = client.get(f"/jobs/{UNKNOWN_ID}")
 
     assert response.status_code == 500
-    assert response.json() == {"detail": "Internal error"}
-    assert logs == [
+    assert response.json()["detail"] == "Internal error"
+    assert [line for line in logs if line["event"] != "request"] == [
         {
             "event": "request failed",
             "log_level": "error",

@@ -108,6 +108,6 @@ def test_a_body_may_be_as_large_as_its_limit(client: TestClient, is_chunked: boo
     assert ("content-length" in largest.request.headers) is not is_chunked
     assert largest.status_code == 200
     assert too_large.status_code == 413
-    assert too_large.json() == {"detail": "Request body too large: at most 262144 bytes are taken"}
+    assert too_large.json()["detail"] == "Request body too large: at most 262144 bytes are taken"
     assert too_large.headers["connection"] == "close"
     assert len(client.get("/jobs").json()) == 1

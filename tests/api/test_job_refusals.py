@@ -68,7 +68,7 @@ def test_an_id_that_is_no_uuid_is_a_400(
     response = client.request(method, path.replace("{id}", text), json=body)
 
     assert response.status_code == 400
-    assert response.json() == {"detail": "Invalid job ID format"}
+    assert response.json()["detail"] == "Invalid job ID format"
 
 
 @pytest.mark.parametrize(("method", "path", "body"), EVERY_VERB_ON_ONE_JOB)
@@ -76,7 +76,7 @@ def test_an_unknown_id_is_a_404(client: TestClient, method: str, path: str, body
     response = client.request(method, path.replace("{id}", UNKNOWN_ID), json=body)
 
     assert response.status_code == 404
-    assert response.json() == {"detail": "Job not found"}
+    assert response.json()["detail"] == "Job not found"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
@@ -86,7 +86,7 @@ def test_an_unknown_function_is_a_400(client: TestClient, method: str) -> None:
     response = client.request(method, path, json=INTERVAL_JOB | {"function_name": "nöpe"})
 
     assert response.status_code == 400
-    assert response.json() == {"detail": "Unknown function nöpe"}
+    assert response.json()["detail"] == "Unknown function nöpe"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])

@@ -238,7 +238,8 @@ def test_a_dry_run_is_refused_as_the_request_itself_would_be(
     dry, real = (client.request(method, f"{path}?dry_run={wish}", json=body) for wish in ("true", "false"))
 
     assert dry.status_code in (400, 422)
-    assert (dry.status_code, dry.json()) == (real.status_code, real.json())
+    assert dry.status_code == real.status_code
+    assert dry.json() | {"request_id": ""} == real.json() | {"request_id": ""}
 
 
 def test_a_dry_run_that_is_no_boolean_is_refused(client: TestClient) -> None:

@@ -47,9 +47,26 @@ def test_serve_listens_on_this_machine_only_by_default(served: list[dict[str, An
     assert options["timeout_graceful_shutdown"] == 5
 
 
-def test_serve_takes_an_address(served: list[dict[str, Any]]) -> None:
+@pytest.mark.parametrize("auth", ["required", "off"])
+def test_serve_takes_an_address(served: list[dict[str, Any]], auth: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTH", auth)
     assert _invoke("serve", "--host", "0.0.0.0", "--port", "9000")[0] == 0
     assert (served[0]["host"], served[0]["port"]) == ("0.0.0.0", 9000)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "scheduler.example"])
+def test_serve_refuses_an_address_of_the_network_without_keys(served: list[dict[str, Any]], host: str) -> None:
+    code, output, errors = _invoke("serve", "--host", host)
+    assert (code, output) == (2, "")
+    assert "AUTH=required" in errors
+    assert "AUTH=off" in errors
+    assert served == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
+def test_serve_needs_no_keys_for_this_machine(served: list[dict[str, Any]], host: str) -> None:
+    assert _invoke("serve", "--host", host)[0] == 0
+    assert served[0]["host"] == host
 
 
 def test_serves_log_level_goes_before_the_environments(

@@ -126,6 +126,25 @@ def test_a_start_waits_for_a_database_that_goes_away_meanwhile(
     assert not failures
 
 
+def test_the_first_start_that_asks_for_keys_makes_one_and_shows_it_once(tmp_path: Path) -> None:
+    shown: list[str] = []
+    settings = Settings(database_url=f"sqlite:///{tmp_path}/scheduler.db", stop_grace_seconds=0, auth="required")
+    for _ in range(2):
+        guarded = Deployment(
+            settings=settings, functions=FunctionRegistry(), flush_logs=lambda: None, show_key=shown.append
+        )
+        with TestClient(create_app(version="1.2.3", lifespan=guarded.lifespan)) as client:
+            assert client.get("/jobs").status_code == 401
+            assert client.get("/jobs", headers={"X-API-Key": shown[0]}).status_code == 200
+    assert len(shown) == 1
+    assert shown[0].encode() not in (tmp_path / "scheduler.db").read_bytes()
+
+
+def test_without_keys_none_is_made(app: FastAPI, tmp_path: Path) -> None:
+    with TestClient(app) as client:
+        assert client.get("/keys").json() == []
+
+
 def test_stopping_what_is_not_started_does_nothing(deployment: Deployment) -> None:
     deployment.stop()
     deployment.begin_stop()

@@ -158,41 +158,46 @@ def test_a_fact_can_not_take_the_place_of_a_lines_own_key(start: Start, written:
     assert (line["level_"], line["timestamp_"], line["logger_"]) == ("loud", "never", "me")
 
 
-def test_an_access_record_of_uvicorn_becomes_a_request(start: Start, written: Written) -> None:
-    pipe = start()
-    logging.getLogger("uvicorn.access").info(
-        '%s - "%s %s HTTP/%s" %d', "127.0.0.1:5000", "GET", "/jobs?limit=1", "1.1", 200
-    )
-    pipe.stop()
-    (line,) = written.lines()
-    del line["timestamp"]
-    assert line == {
-        "level": "info",
-        "logger": "uvicorn.access",
-        "event": "request",
-        "client": "127.0.0.1:5000",
-        "method": "GET",
-        "path": "/jobs?limit=1",
-        "status": 200,
-    }
+@pytest.mark.parametrize(
+    ("has_handler", "propagates", "is_told"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_requests_are_told_of_by_us_and_not_by_uvicorn_unless_it_was_silenced(
+    start: Start, written: Written, has_handler: bool, propagates: bool, is_told: bool
+) -> None:
+    access = logging.getLogger("uvicorn.access")
+    theirs = logging.StreamHandler(io.StringIO())
+    access.propagate = propagates
+    if has_handler:
+        access.addHandler(theirs)
+    try:
+        pipe = start()
+        assert not access.hasHandlers()
+        structlog.get_logger("scheduler.request").info("request", path="/jobs")
+        pipe.stop()
+        assert [line["event"] for line in written.lines()] == (["request"] if is_told else [])
+        assert access.propagate is propagates
+        assert access.handlers == ([theirs] if has_handler else [])
+    finally:
+        access.removeHandler(theirs)
+        access.propagate = True
 
 
 def test_uvicorns_own_handlers_go_and_come_back(start: Start, written: Written) -> None:
-    error, access = logging.getLogger("uvicorn.error"), logging.getLogger("uvicorn.access")
+    error = logging.getLogger("uvicorn.error")
     theirs = logging.StreamHandler(io.StringIO())
-    access.addHandler(theirs)
-    access.propagate = False
+    error.addHandler(theirs)
+    error.propagate = False
     pipe = start()
     error.info("Application startup complete.", extra={"color_message": "green"})
-    access.info("an odd one")
+    error.info("an odd one")
     pipe.stop()
     assert [(line["event"], sorted(line)) for line in written.lines()] == [
         ("Application startup complete.", ["event", "level", "logger", "timestamp"]),
         ("an odd one", ["event", "level", "logger", "timestamp"]),
     ]
-    assert (access.handlers, access.propagate) == ([theirs], False)
-    access.removeHandler(theirs)
-    access.propagate = True
+    assert (error.handlers, error.propagate) == ([theirs], False)
+    error.removeHandler(theirs)
+    error.propagate = True
 
 
 @pytest.mark.parametrize("name", ["structlog", "standard"])

@@ -87,6 +87,13 @@ def test_processors_of_others_are_asked(pipe: LogPipe, output: io.StringIO) -> N
     assert line["site"] == "north"
 
 
+def test_what_is_captured_does_not_come_out(pipe: LogPipe, output: io.StringIO) -> None:
+    with structlog.testing.capture_logs() as captured:
+        structlog.get_logger(OURS).info("run started")
+    assert captured == [{"event": "run started", "log_level": "info"}]
+    assert lines_of(pipe, output) == []
+
+
 def test_an_error_brings_its_traceback(pipe: LogPipe, output: io.StringIO) -> None:
     try:
         int("no such thing")

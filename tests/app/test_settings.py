@@ -28,6 +28,9 @@ def test_without_any_variable_the_defaults_hold() -> None:
     settings = load_settings()
     assert settings.model_dump() == {
         "env": "development",
+        "auth": None,
+        "allowed_hosts": (),
+        "cors_origins": (),
         "database_url": "sqlite:///./scheduler.db",
         "log_level": "INFO",
         "log_format": "console",
@@ -40,6 +43,8 @@ def test_without_any_variable_the_defaults_hold() -> None:
         "history_days": 90.0,
         "history_runs_per_job": 10_000,
         "stop_grace_seconds": 8.0,
+        "concurrent_requests": 1_000,
+        "requests_per_second": None,
     }
 
 
@@ -53,6 +58,36 @@ def test_the_original_readmes_production_example_works(monkeypatch: pytest.Monke
     monkeypatch.setenv("ENV", "production")
     monkeypatch.setenv("DATABASE_URL", url)
     assert load_settings().database_url == url
+
+
+@pytest.mark.parametrize(
+    ("env", "auth", "requires_key", "serves_network"),
+    [
+        ("development", None, False, False),
+        ("development", "off", False, True),
+        ("development", "required", True, True),
+        ("production", None, True, True),
+        ("production", " OFF ", False, True),
+        ("production", "required", True, True),
+    ],
+)
+def test_keys_are_asked_for_in_production_unless_they_are_not_wanted(
+    env: str, auth: str | None, requires_key: bool, serves_network: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENV", env)
+    monkeypatch.setenv("DATABASE_URL", POSTGRESQL)
+    if auth is not None:
+        monkeypatch.setenv("AUTH", auth)
+    settings = load_settings()
+    assert (settings.requires_key, settings.serves_network) == (requires_key, serves_network)
+
+
+def test_hosts_and_origins_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "Scheduler.example, localhost")
+    monkeypatch.setenv("CORS_ORIGINS", "https://a.example,http://b.example:8080")
+    settings = load_settings()
+    assert settings.allowed_hosts == ("scheduler.example", "localhost")
+    assert settings.cors_origins == ("https://a.example", "http://b.example:8080")
 
 
 def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +160,12 @@ def test_job_modules_are_split_at_commas(given: str, names: tuple[str, ...], mon
         ("LOG_LEVEL", "verbose", "DEBUG, INFO, WARNING, ERROR or CRITICAL"),
         ("LOG_FORMAT", "xml", "json or console"),
         ("ROLE", "leader", "all, api or worker"),
+        ("AUTH", "maybe", "required or off"),
+        ("AUTH", "", "required or off"),
+        ("ALLOWED_HOSTS", "*", "host names"),
+        ("ALLOWED_HOSTS", "scheduler.example:8000", "host names"),
+        ("CORS_ORIGINS", "*", "origins"),
+        ("CORS_ORIGINS", "https://a.example/", "origins"),
         ("POOL_SIZE", "0", "from 1 to 1000"),
         ("POOL_SIZE", "1001", "from 1 to 1000"),
         ("POOL_SIZE", "many", "from 1 to 1000"),

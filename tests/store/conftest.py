@@ -11,7 +11,7 @@ from tests.databases import open_new_store
 from tests.store.postgres import PostgresServer, running_server
 
 TRUNCATE = "TRUNCATE " + ", ".join(
-    f"shared.{table}" for table in ("jobs", "runs", "calendars", "run_logs", "pauses", "backfills", "nodes")
+    f"shared.{table}" for table in ("jobs", "runs", "calendars", "run_logs", "pauses", "backfills", "nodes", "api_keys")
 )
 
 

@@ -36,7 +36,7 @@ def test_the_migrations_make_the_tables_of_the_code(database: Engine) -> None:
 def test_both_databases_have_the_same_indexes(database: Engine) -> None:
     found = inspect(database)
     indexes = {index["name"]: index["unique"] for table in metadata.tables for index in found.get_indexes(table)}
-    assert {name for name, is_unique in indexes.items() if is_unique} == {"runs_one_per_slot"}
+    assert {name for name, is_unique in indexes.items() if is_unique} == {"runs_one_per_slot", "api_keys_by_prefix"}
     assert set(indexes) == {index.name for table in metadata.tables.values() for index in table.indexes}
 
 
