@@ -26,6 +26,14 @@ def path_of(scope: AsgiScope) -> str:
     return path.removeprefix(root) if root and path.startswith(f"{root}/") else path
 
 
+def header_of(scope: AsgiScope, name: bytes) -> str | None:
+    """The first header of this name, which is in lower case; None if there is none."""
+    for given, value in scope["headers"]:
+        if given == name:
+            return str(value, "latin-1")
+    return None
+
+
 ANYBODY = Caller("anybody", Scope.ADMIN)
 """Where no key is asked for, everything is open."""
 

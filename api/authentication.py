@@ -1,6 +1,7 @@
 """The first thing asked of a request: who sends it. Nothing of its body has been read by then."""
 
 import math
+from functools import lru_cache
 from ipaddress import ip_address
 
 import structlog
@@ -20,6 +21,9 @@ log = structlog.get_logger("scheduler.access")
 DOCUMENTATION = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 DOCUMENTATION_FILES = "/static-offline-docs/"
 """Where the pages about the API are, and what they load."""
+
+REMEMBERED = 256
+"""Addresses that are read once."""
 
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="scheduler"'}
 NO_KEY = "An API key is wanted, as Authorization: Bearer KEY or as X-API-Key: KEY"
@@ -129,6 +133,7 @@ _CLIENTS_WITHOUT_ADDRESS = ("", "testclient")
 """Of a socket file, and of Starlette's test client."""
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)
@@ -141,6 +146,7 @@ def _is_documentation(path: str) -> bool:
     return path in DOCUMENTATION or path.startswith(DOCUMENTATION_FILES)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _is_loopback(address: str) -> bool:
     try:
         known = ip_address(address)

@@ -1,17 +1,19 @@
 """What goes for every answer, whoever gives it: the id of its request, and what a browser may do with it."""
 
 import re
+from collections.abc import Iterable
+from secrets import token_hex
 from urllib.parse import quote
-from uuid import uuid4
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.access import path_of
+from api.access import header_of, path_of
 from engine.ports import Clock
 
 log = structlog.get_logger("scheduler.request")
+
+Header = tuple[bytes, bytes]
 
 REQUEST_ID = "X-Request-ID"
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
@@ -56,14 +58,15 @@ class Envelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _add_headers(MutableHeaders(scope=message), request_id, is_page=is_page)
+                message = {**message, "headers": _enveloped(message.get("headers", ()), request_id, is_page=is_page)}
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self.app(scope, receive, send_enveloped)
-            finally:
-                _tell(scope, status, self.clock.monotonic() - begun)
+        # Not taken back: each request has a context of its own, and where it has not, the next one binds its own id.
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self.app(scope, receive, send_enveloped)
+        finally:
+            _tell(scope, status, self.clock.monotonic() - begun)
 
 
 def _tell(scope: Scope, status: int | None, seconds: float) -> None:
@@ -81,18 +84,20 @@ def _tell(scope: Scope, status: int | None, seconds: float) -> None:
 
 
 def _id_of(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            given = str(value, "latin-1")
-            return given if _WELL_FORMED.fullmatch(given) else uuid4().hex
-    return uuid4().hex
+    given = header_of(scope, _REQUEST_ID)
+    return given if given is not None and _WELL_FORMED.fullmatch(given) else token_hex(16)
 
 
-def _add_headers(headers: MutableHeaders, request_id: str, *, is_page: bool) -> None:
-    headers[REQUEST_ID] = request_id
-    for name, value in HARDENING.items():
-        headers[name] = value
-    headers["Content-Security-Policy"] = OWN_CONTENT if is_page else NO_CONTENT
-    # Pages and their files may be kept for a while; what the API says is of the moment, and nobody else's.
-    if not is_page:
-        headers["Cache-Control"] = "no-store"
+def _enveloped(headers: Iterable[Header], request_id: str, *, is_page: bool) -> list[Header]:
+    """The headers of an answer, with those that go for all."""
+    if is_page:
+        # Pages and their files may be kept for a while; what the API says is of the moment, and nobody else's.
+        return [*headers, (_REQUEST_ID, request_id.encode()), *_OF_PAGES]
+    kept = [header for header in headers if header[0] != b"cache-control"]
+    return [*kept, (_REQUEST_ID, request_id.encode()), *_OF_DATA]
+
+
+_REQUEST_ID = REQUEST_ID.lower().encode()
+_OF_ALL = [(name.lower().encode(), value.encode()) for name, value in HARDENING.items()]
+_OF_PAGES = [*_OF_ALL, (b"content-security-policy", OWN_CONTENT.encode())]
+_OF_DATA = [*_OF_ALL, (b"content-security-policy", NO_CONTENT.encode()), (b"cache-control", b"no-store")]

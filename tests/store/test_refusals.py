@@ -127,7 +127,10 @@ REFUSED: list[tuple[Callable[[Path], None], str]] = [
     (the_predecessors_database, r"did not make \(apscheduler_jobs, jobs\)"),
     (another_programs_database_with_a_log, r"did not make \(customers\)"),
     (a_copy_of_a_log_without_its_index, r"did not make \(customers\)"),
-    (tables_without_a_revision, r"did not make \(api_keys, backfills, calendars, jobs, nodes, pauses, run_logs, runs\)"),
+    (
+        tables_without_a_revision,
+        r"did not make \(api_keys, backfills, calendars, jobs, nodes, pauses, run_logs, runs\)",
+    ),
     (a_newer_releases_database, r"written by a newer release .*9001"),
     (a_newer_releases_database_with_a_log, r"written by a newer release .*9001"),
     (a_database_cut_short, "malformed.*Restore it from a backup"),
