@@ -1,6 +1,7 @@
 """`make fuzz`: so many requests to the whole API, on both databases, with a key, without, and where none is wanted."""
 
 import argparse
+import logging
 import sys
 import tempfile
 from collections import Counter
@@ -10,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from uuid import uuid4
 
+import structlog
 from fastapi import FastAPI
 from schemathesis.generation import GenerationMode
 from starlette.testclient import TestClient
@@ -34,6 +36,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("--cases", type=int, default=20_000, help="requests in all, at least (20000)")
     wanted: int = parser.parse_args().cases
+    # Each request is told of, and each run twice.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     seen: Seen = Counter()
     examples = 1 + wanted // (2 * len(CALLERS) * len(MODES) * 30)
     while seen.total() < wanted:
