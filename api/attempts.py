@@ -1,4 +1,4 @@
-"""Keys that were tried and are none, by the address they came from: who guesses is not listened to for a while."""
+"""Keys that were tried and are none, by the address they came from: who goes on guessing is told to wait."""
 
 from collections import OrderedDict
 from ipaddress import IPv6Address, ip_address
@@ -23,7 +23,7 @@ class FailedAttempts:
         self._seen: OrderedDict[str, tuple[float, int]] = OrderedDict()
 
     def seconds_blocked(self, address: str) -> float:
-        """For how long nothing that comes from there is looked at; 0.0 if it is."""
+        """For how long wrong keys from there are told to wait; 0.0 if they are not."""
         since, count = self._seen.get(_network(address), (0.0, 0))
         left = since + ATTEMPTS_WINDOW_SECONDS - self._clock.monotonic()
         return max(left, 0.0) if count >= MAX_FAILED_ATTEMPTS else 0.0

@@ -5,6 +5,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 import structlog
+from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import ANYBODY, Access, Caller, path_of
 from api.attempts import FailedAttempts
+from api.errors import answer_error
 from api.problems import refusal
 from engine.access import ApiKey
 from engine.errors import StoreUnavailable
@@ -74,8 +76,7 @@ class Authentication:
         try:
             key = await _find(access, presented)
         except StoreUnavailable as error:
-            _tell_of_outage(scope, error)
-            return refusal(503, "The database is not available at the moment; try again later", {"Retry-After": "5"})
+            return await answer_error(Request(scope), error)
         # A right key is let in, wherever wrong ones come from: behind a proxy all come from one address.
         return _wrong_key(scope) if key is None else Caller(key.name, key.scope, key.prefix)
 
@@ -98,14 +99,6 @@ def _wrong_key(scope: Scope) -> JSONResponse:
     attempts.add(address)
     log.warning("wrong key", client=address, path=scope["path"])
     return refusal(401, WRONG_KEY, CHALLENGE)
-
-
-def _tell_of_outage(scope: Scope, error: StoreUnavailable) -> None:
-    state, facts = scope["app"].state, {"method": scope["method"], "path": scope["path"], "error": str(error)}
-    if state.outage.begin(state.service.clock.monotonic()):
-        log.warning("request not served", **facts)
-    else:
-        log.debug("request not served", **facts)
 
 
 def presented_key(headers: Headers) -> str | None:

@@ -50,7 +50,6 @@ class Envelope:
             await self.app(scope, receive, send)
             return
         request_id = _id_of(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
         is_page = path_of(scope).startswith(PAGES)
         begun, status = self.clock.monotonic(), None
 

@@ -154,11 +154,12 @@ def add_error_handlers(app: FastAPI) -> None:
     """Give the table's answers to the errors that routes raise."""
     app.state.outage = Outage()
     for error in ANSWERS.keys() - {BodyTooLarge, UnreadableBody}:
-        app.add_exception_handler(error, _answer)
+        app.add_exception_handler(error, answer_error)
     app.add_exception_handler(HTTPException, _answer_http)
 
 
-async def _answer(request: Request, error: Exception) -> JSONResponse:
+async def answer_error(request: Request, error: Exception) -> JSONResponse:
+    """The table's answer to an error, which the log is told of if the request was not served."""
     kind = next(kind for kind in type(error).__mro__ if kind in ANSWERS)
     answer = ANSWERS[kind]
     if answer.status == 503:

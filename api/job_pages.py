@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
-from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
@@ -15,6 +14,7 @@ from pydantic import AfterValidator
 
 from api.fields import storable
 from api.limits import MAX_JOB_CURSOR_LENGTH, MAX_PAGE_SIZE
+from api.run_pages import link_from
 from api.schedule_fields import Instant
 from engine.job_listing import JobFilter, JobOrder, JobPosition, SortKey
 from engine.limits import MAX_NAME_LENGTH
@@ -87,10 +87,8 @@ WantedJobPage = Annotated[JobPage, Depends(_job_page)]
 
 
 def next_link(request: Request, jobs: Sequence[Job], order: JobOrder) -> str:
-    """The `Link` header (RFC 8288) of the page after `jobs`, with all else that was asked for."""
-    kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    query = urlencode([*kept, ("cursor", write_cursor(JobPosition.of(jobs[-1], order), order))])
-    return f'<{quote(request.url.path)}?{query}>; rel="next"'
+    """The `Link` header of the page after `jobs`."""
+    return link_from(request, write_cursor(JobPosition.of(jobs[-1], order), order))
 
 
 def write_cursor(position: JobPosition, order: JobOrder) -> str:

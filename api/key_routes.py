@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Depends, Path, Request, Response
+from fastapi import APIRouter, Body, Depends, Path, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.models import Example
 
@@ -43,12 +43,11 @@ TheKeys = Annotated[KeyRing, Depends(_keys)]
         UnreadableBody, BodyTooLarge, RequestValidationError, KeyWouldBeOver, TooManyKeys, StoreUnavailable
     ),
 )
-def create_key(body: WantedKey, keys: TheKeys, service: TheService, response: Response) -> NewKeyView:
+def create_key(body: WantedKey, keys: TheKeys, service: TheService) -> NewKeyView:
     """Its text is in this answer and nowhere else."""
     if body.expires_at is not None and body.expires_at <= service.clock.now():
         raise KeyWouldBeOver
     key, text = keys.create(body.name, body.scope, expires_at=body.expires_at)
-    response.headers["Cache-Control"] = "no-store"
     return NewKeyView.made(key, text)
 
 

@@ -86,7 +86,7 @@ MAX_EVENT_ID_LENGTH = 15
 """Digits of a Last-Event-ID; no run writes more lines than that."""
 
 MAX_FAILED_ATTEMPTS = 20
-"""Wrong keys from one address, within the window, after which nothing from there is looked at until its end."""
+"""Wrong keys from one address, within the window, after which further ones are told to wait for its end."""
 
 ATTEMPTS_WINDOW_SECONDS = 60.0
 

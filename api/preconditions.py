@@ -6,16 +6,15 @@ client that read a job of every second could change it never.
 
 import re
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Depends, Header
 
 from api.limits import MAX_IF_MATCH_LENGTH
+from api.run_pages import EPOCH, MICROSECOND
 from engine.nouns import Job
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
 _TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 _OURS = re.compile("-?[0-9a-f]{1,16}")
 

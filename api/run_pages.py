@@ -42,9 +42,14 @@ WantedPage = Annotated[RunPage, Depends(_run_page)]
 
 
 def next_link(request: Request, runs: Sequence[Run]) -> str:
-    """The `Link` header (RFC 8288) of the page after `runs`, with all else that was asked for."""
+    """The `Link` header of the page after `runs`."""
+    return link_from(request, write_cursor(runs[-1]))
+
+
+def link_from(request: Request, cursor: str) -> str:
+    """The `Link` header (RFC 8288) of the page from the cursor on, with all else that was asked for."""
     kept = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
-    query = urlencode([*kept, ("cursor", write_cursor(runs[-1]))])
+    query = urlencode([*kept, ("cursor", cursor)])
     # Without scheme and host, which a proxy may have changed.
     return f'<{quote(request.url.path)}?{query}>; rel="next"'
 

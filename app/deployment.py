@@ -21,6 +21,7 @@ from app.forks import let_go_in_children
 from app.interpreter import serve_quickly, stop_serving
 from app.patience import PatientStart
 from app.settings import Settings
+from engine.access import new_key_text
 from engine.clock import DatabaseClock, SystemClock
 from engine.key_ring import KeyRing
 from engine.nodes import Presence
@@ -51,6 +52,8 @@ class Deployment:
     ) -> None:
         """`show_key` is given the text of the first key, where there was none: nobody can tell it again."""
         self._show_key = show_key
+        # One for all tries of a start: of the first it may be unknown whether the key was kept.
+        self._first_key: str | None = new_key_text()
         self._settings = settings
         self._functions = functions
         self._flush_logs = flush_logs
@@ -129,10 +132,10 @@ class Deployment:
 
     def _access(self, store: SqlStore, clock: Clock) -> Access:
         keys = KeyRing(store=store.keys, clock=clock, new_id=uuid4)
-        if self._settings.requires_key and self._settings.role.serves_api:
-            text = keys.create_first()
-            if text is not None:
-                self._show_key(text)
+        if self._settings.requires_key and self._settings.role.serves_api and self._first_key is not None:
+            if keys.create_first(self._first_key):
+                self._show_key(self._first_key)
+            self._first_key = None
         return Access(
             keys,
             requires_key=self._settings.requires_key,

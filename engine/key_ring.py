@@ -37,8 +37,8 @@ class KeyStore(Protocol):
         ...
 
     def add(self, key: ApiKey, *, only_if_none_is_valid: bool = False) -> bool:
-        """Keep a new key; False if it was only wanted without another that is neither revoked nor over. Raises
-        TooManyKeys."""
+        """Keep a new key; False if it was only wanted without another that is neither revoked nor over, and itself is
+        not there from an earlier try. Raises TooManyKeys."""
         ...
 
     def revoke(self, key_id: UUID, *, at: datetime) -> ApiKey | None:
@@ -114,18 +114,22 @@ class KeyRing:
 
     def create(self, name: str, scope: Scope, *, expires_at: datetime | None = None) -> tuple[ApiKey, str]:
         """Keep a new key; returns it and its text, which nobody can tell again. Raises TooManyKeys."""
-        key, text = self._new(name, scope, expires_at)
+        text = new_key_text()
+        key = self._new(text, name, scope, expires_at)
         self._store.add(key)
         self._tell(key, event="key created")
         return key, text
 
-    def create_first(self) -> str | None:
-        """Make a key for an administrator if no key opens anything; returns its text, None if there is one."""
-        key, text = self._new(FIRST_KEY_NAME, Scope.ADMIN, None)
+    def create_first(self, text: str) -> bool:
+        """Make a key of this text for an administrator if no other opens anything; whether it is there now.
+
+        Who asks again after StoreUnavailable is to ask with the same text: perhaps it was kept.
+        """
+        key = self._new(text, FIRST_KEY_NAME, Scope.ADMIN, None)
         if not self._store.add(key, only_if_none_is_valid=True):
-            return None
+            return False
         self._tell(key, event="key created")
-        return text
+        return True
 
     def revoke(self, key_id: UUID) -> ApiKey:
         """Have the key open nothing any more: here at once, elsewhere within FRESH_SECONDS. Raises KeyNotFound."""
@@ -135,11 +139,9 @@ class KeyRing:
         self._tell(key, event="key revoked")
         return key
 
-    def _new(self, name: str, scope: Scope, expires_at: datetime | None) -> tuple[ApiKey, str]:
-        text = new_key_text()
+    def _new(self, text: str, name: str, scope: Scope, expires_at: datetime | None) -> ApiKey:
         prefix = prefix_of(text) or ""
-        now = self._clock.now()
-        return ApiKey(self._new_id(), name, prefix, digest_of(text), scope, now, expires_at), text
+        return ApiKey(self._new_id(), name, prefix, digest_of(text), scope, self._clock.now(), expires_at)
 
     def _tell(self, key: ApiKey, *, event: str) -> None:
         self._changes += 1

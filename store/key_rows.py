@@ -19,7 +19,7 @@ _IS_VALID = (
     api_keys.c.revoked_at.is_(None),
     or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > bindparam("now", type_=api_keys.c.expires_at.type)),
 )
-_VALID = select(api_keys.c.id).where(*_IS_VALID).limit(1)
+_VALID = select(api_keys.c.digest).where(*_IS_VALID)
 _OVER = select(api_keys.c.id).where(not_(and_(*_IS_VALID))).order_by(api_keys.c.created_at, api_keys.c.id).limit(1)
 _INSERT = insert(api_keys)
 _FORGET = delete(api_keys).where(api_keys.c.id == bindparam("key_id"))
@@ -47,8 +47,11 @@ class StoredKeys:
         with self._writing() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(_LOCK_TABLE)
-            if only_if_none_is_valid and connection.execute(_VALID, {"now": key.created_at}).first() is not None:
-                return False
+            if only_if_none_is_valid:
+                valid = connection.execute(_VALID, {"now": key.created_at}).scalars().all()
+                # Its own, if the answer to the commit of an earlier try was lost.
+                if valid:
+                    return key.digest in valid
             if connection.execute(_COUNT).scalar_one() >= MAX_KEYS:
                 _forget_one(connection, key.created_at)
             connection.execute(_INSERT, _row_of(key))

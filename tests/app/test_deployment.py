@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from engine.nodes import Presence, Role
 from engine.scheduler import Scheduler
 from registry import FunctionRegistry
 from store import open_store
+from store.key_rows import StoredKeys
 
 JOB = {"name": "a job", "function_name": "nothing", "interval_seconds": 3_600}
 
@@ -138,6 +140,32 @@ def test_the_first_start_that_asks_for_keys_makes_one_and_shows_it_once(tmp_path
             assert client.get("/jobs", headers={"X-API-Key": shown[0]}).status_code == 200
     assert len(shown) == 1
     assert shown[0].encode() not in (tmp_path / "scheduler.db").read_bytes()
+
+
+def test_the_first_key_is_shown_also_if_the_answer_to_its_commit_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    add, failures = StoredKeys.add, [StoreUnavailable("no answer")]
+
+    def add_unheard(keys: StoredKeys, *given: Any, **options: Any) -> bool:
+        is_kept = add(keys, *given, **options)
+        if failures:
+            raise failures.pop()
+        return is_kept
+
+    monkeypatch.setattr(StoredKeys, "add", add_unheard)
+    guarded = Deployment(
+        settings=Settings(database_url=f"sqlite:///{tmp_path}/scheduler.db", stop_grace_seconds=0, auth="required"),
+        functions=FunctionRegistry(),
+        flush_logs=lambda: None,
+        show_key=shown.append,
+        patience_seconds=math.inf,
+    )
+    with TestClient(create_app(version="1.2.3", lifespan=guarded.lifespan)) as client:
+        (key,) = shown
+        assert client.get("/keys", headers={"X-API-Key": key}).status_code == 200
+    assert not failures
 
 
 def test_without_keys_none_is_made(app: FastAPI, tmp_path: Path) -> None:
